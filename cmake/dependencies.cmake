@@ -1,0 +1,12 @@
+# Libraries faultline is not about, all from Debian (see scripts/install-dependencies).
+find_package(fmt REQUIRED)
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(GTest REQUIRED)
+find_package(benchmark REQUIRED)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(DW REQUIRED IMPORTED_TARGET libdw libelf)
+find_path(TL_EXPECTED_INCLUDE tl/expected.hpp REQUIRED)

@@ -1,0 +1,55 @@
+// glibc's malloc parameters as they stand when a process starts: version behaviour, tunables and environment.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace faultline::heap {
+
+// Behaviours that differ between glibc versions; one named flag each (FIDELITY.md lists them).
+struct Version {
+  std::string name = "2.36";
+  bool swapped_brk_fallback = true;   // 2.35-2.37: the brk-failure fallback swaps minimum and page size
+};
+
+// Everything glibc.malloc.* that this model knows. An unset optional means "not set by the user", which matters:
+// setting any of the four threshold-type parameters freezes the dynamic mmap threshold.
+struct Tunables {
+  std::optional<std::uint64_t> mmap_threshold;
+  std::optional<std::uint64_t> trim_threshold;
+  std::optional<std::uint64_t> top_pad;
+  std::optional<std::int32_t> mmap_max;
+  std::optional<std::uint64_t> tcache_count;
+  std::optional<std::uint64_t> tcache_max;
+  std::optional<std::uint64_t> tcache_unsorted_limit;
+  std::optional<std::uint64_t> mxfast;
+  std::optional<std::uint64_t> arena_max;
+  std::optional<std::uint64_t> arena_test;
+  std::optional<std::uint64_t> perturb;
+  std::optional<std::uint64_t> hugetlb;
+
+  // "glibc.malloc.mmap_threshold=1:glibc.malloc.top_pad=2", read as glibc 2.36 reads it (no suffixes: "1G" is 1;
+  // values out of range are ignored, unknown names are skipped). warnings says what glibc silently did.
+  static Tunables from_environment(std::string_view glibc_tunables, const std::vector<std::string>& malloc_variables,
+                                   std::vector<std::string>* warnings = nullptr);
+
+  // What a user typed after --set: K=V with K one of the names above (with or without the glibc.malloc. prefix).
+  // Sizes may carry K/M/G here; an unknown name or an unusable value is an error that lists what is known.
+  Result<void> set(std::string_view assignment);
+
+  std::string to_glibc_tunables() const;  // "glibc.malloc.mmap_threshold=...:..." of what is set; empty if nothing is
+  bool operator==(const Tunables&) const = default;
+};
+
+struct Parameters {
+  Version version;
+  Tunables tunables;
+  int cpus_online = 1;
+};
+
+}  // namespace faultline::heap

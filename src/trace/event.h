@@ -1,0 +1,151 @@
+// What a recording holds, decoded: the vocabulary between the recorder (which produces it) and replay (which consumes it).
+// All times are nanoseconds since the start of the recording. Addresses are those of the recorded process.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace faultline::trace {
+
+using Pid = std::int32_t;
+using Tid = std::int32_t;
+using StackId = std::uint32_t;  // index into StackTable; 0 is "no stack"
+
+enum class HeapOp : std::uint8_t {
+  malloc,       // a = size
+  calloc,       // a = count, b = size
+  realloc,      // a = size, b = old pointer   (reallocarray too: a = count * size)
+  free,         // b = pointer                 (never NULL: free(NULL) is not recorded)
+  memalign,     // a = size, b = alignment     (posix_memalign, aligned_alloc and valloc too)
+  pvalloc,      // a = size
+  mallopt,      // a = parameter, b = value (both as int sign-extended), result = return value
+  malloc_trim,  // a = pad, result = return value
+};
+
+// Flag bits glibc keeps in the chunk header, read right after the call returned (facts: malloc_chunk size word).
+enum HeapFlag : std::uint8_t {
+  kChunkMmapped = 1,     // the block has a mapping of its own
+  kChunkNonMain = 2,     // the block belongs to a thread arena
+  kForeignHeader = 4,    // the allocator is not glibc's: header bits mean nothing
+};
+
+struct HeapEvent {
+  std::uint64_t begin_ns = 0;  // just before the real function was called
+  std::uint64_t end_ns = 0;    // just after it returned; equal to begin_ns + 0 when shorter than the recorder's resolution
+  std::uint64_t a = 0;
+  std::uint64_t b = 0;
+  std::uint64_t result = 0;  // returned pointer (0 on failure) or value
+  Tid tid = 0;
+  StackId stack = 0;
+  HeapOp op = HeapOp::malloc;
+  std::uint8_t flags = 0;  // HeapFlag of the returned block; of the freed block for free
+
+  // Position in the causal order of all threads: a block appears after malloc returned and is gone before free is called.
+  std::uint64_t order_ns() const { return op == HeapOp::free ? begin_ns : end_ns; }
+};
+
+// Residency of one block seen by the recorder (mincore(2)) just before it was freed, reallocated, or the process ended.
+// Independent of fault records. runs alternates: pages resident, pages not resident, pages resident, ...
+struct TouchObservation {
+  std::uint64_t time_ns = 0;  // the begin_ns of the free/realloc it precedes, or the time of the process's end
+  std::uint64_t address = 0;  // first page looked at (page aligned)
+  Tid tid = 0;
+  bool at_exit = false;       // a whole anonymous mapping at the end of the process, not one block
+  std::vector<std::uint32_t> runs;
+};
+
+enum class CallKind : std::uint8_t { brk, mmap, munmap, mremap, madvise, mprotect };
+enum class CallSource : std::uint8_t {
+  tracepoint,  // every call the kernel saw, also those inside libc
+  wrapped,     // only calls that went through the dynamic symbol; libc's own are missing
+};
+
+struct MemoryCall {
+  std::uint64_t begin_ns = 0;
+  std::uint64_t end_ns = 0;
+  std::uint64_t args[6] = {};   // as in the kernel's ABI
+  std::int64_t result = 0;      // -errno on failure
+  Tid tid = 0;
+  CallKind kind = CallKind::brk;
+  CallSource source = CallSource::tracepoint;
+};
+
+enum class FaultKind : std::uint8_t { minor, major };
+
+struct FaultEvent {
+  std::uint64_t time_ns = 0;
+  std::uint64_t address = 0;  // the address touched, byte exact
+  std::uint64_t ip = 0;       // the instruction; a kernel address when the kernel touched it for the program
+  Tid tid = 0;
+  FaultKind kind = FaultKind::minor;
+};
+
+// A loaded file: symbolisation reads it later, so the build id is kept.
+struct Module {
+  std::uint64_t start = 0, end = 0;  // mapped addresses, whole image
+  std::uint64_t bias = 0;            // address in memory minus address in the file's symbol table (l_addr)
+  std::string path;
+  std::string build_id;              // hex; empty if the file has none
+};
+
+struct RssSample {  // polled from /proc/PID/statm while the program ran
+  std::uint64_t time_ns = 0;
+  std::uint64_t rss_bytes = 0;
+};
+
+// One line of /proc/PID/maps as text is kept in ProcessInfo; this is the part others need.
+struct ProcessInfo {
+  Pid pid = 0;
+  Pid parent = 0;
+  bool forked_without_exec = false;  // heap state was inherited: its malloc cannot be replayed from empty
+  bool is_main = false;              // the command itself
+  std::string exe;
+  std::vector<std::string> command;
+  std::uint64_t start_ns = 0, end_ns = 0;
+
+  // Start state, read at the first malloc-family call (before it reached the allocator).
+  std::string allocator;             // path of the object that provides malloc; glibc's libc.so.6 or another
+  std::string allocator_build_id;
+  std::string glibc_version;         // gnu_get_libc_version(), empty if not glibc
+  std::string start_maps;            // /proc/PID/maps
+  std::uint64_t initial_brk = 0;     // sbrk(0): where the heap will begin
+  std::string tunables;              // GLIBC_TUNABLES, empty if unset
+  std::vector<std::string> environment;  // the other variables that matter: MALLOC_*_, LD_LIBRARY_PATH, LD_PRELOAD of the program itself
+  std::string thp_mode;              // always, madvise, never
+  int cpus_online = 0;
+
+  // End state. exit_seen is false when the program was killed before it could tell.
+  bool exit_seen = false;
+  int wait_status = 0;               // as wait(2); only known for the command itself
+  std::string exit_maps;
+  std::uint64_t rss_peak_bytes = 0;  // VmHWM less recorder_rss_bytes
+  std::uint64_t rss_end_bytes = 0;   // VmRSS at exit less recorder_rss_bytes
+  std::uint64_t recorder_rss_bytes = 0;  // resident bytes of the recorder's own mappings at exit
+  std::uint64_t minor_faults = 0, major_faults = 0;  // rusage of the process, whole life since exec
+  std::uint64_t recorder_faults = 0; // recorded faults that hit the recorder's own mappings: not the program's
+  std::uint64_t unattributed_minor = 0, unattributed_major = 0;  // rusage minus recorded events
+  std::uint64_t lost_fault_records = 0, lost_call_records = 0, lost_heap_events = 0;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> recorder_ranges;  // [start, end) of the recorder's own mappings
+};
+
+// What one thing costs on the machine that recorded, measured by the recorder right there.
+struct MachineCosts {
+  double minor_fault_ns = 0;        // first touch of an anonymous page, warm memory, without perf
+  double brk_ns = 0, mmap_ns = 0, munmap_ns = 0, munmap_page_ns = 0, madvise_ns = 0, mremap_ns = 0;
+  double malloc_free_pair_ns = 0;   // hot tcache pair
+};
+
+struct Meta {
+  std::uint32_t format_version = 0;
+  std::string tool_version;
+  std::vector<std::string> command;
+  std::string kernel_release;
+  std::string machine;               // CPU model, for the report's heading
+  bool faults_recorded = false, kernel_mode_faults = false, calls_exact = false;
+  std::vector<std::string> missing;  // one line each: what could not be recorded and why
+  MachineCosts costs;
+  std::uint64_t wall_ns = 0, user_ns = 0, system_ns = 0;  // of the command, with the recorder
+};
+
+}  // namespace faultline::trace
