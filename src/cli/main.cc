@@ -1,0 +1,52 @@
+// faultline: dispatch to one command, print its error as one line, exit 2 on bad usage or input.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <map>
+
+#include "cli/command.h"
+#include "cli/version.h"
+
+namespace faultline::cli {
+namespace {
+
+int run(int argc, char** argv) {
+  CLI::App app{"faultline shows where a Linux process's memory and page faults come from, predicts what any setting would change, and proves it."};
+  app.set_version_flag("--version", std::string("faultline ") + kVersion);
+  app.require_subcommand(1);
+  std::map<const CLI::App*, std::unique_ptr<Command>> commands;
+  for (const CommandDescriptor& descriptor : Registry<CommandDescriptor>::instance().entries()) {
+    CLI::App* sub = app.add_subcommand(descriptor.name, descriptor.summary);
+    auto command = descriptor.make();
+    command->describe(*sub);
+    commands.emplace(sub, std::move(command));
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    fmt::print(stderr, "faultline: {}\n", error.what());
+    if (argc < 2) fmt::print(stderr, "Try: faultline --help\n");
+    return kBadInput;
+  }
+  for (const CLI::App* sub : app.get_subcommands()) {
+    Result<int> status = commands.at(sub)->run();
+    if (status) return *status;
+    std::fflush(stdout);
+    fmt::print(stderr, "faultline {}: {}\n", sub->get_name(), status.error().message());
+  }
+  return kBadInput;
+}
+
+}  // namespace
+}  // namespace faultline::cli
+
+int main(int argc, char** argv) {
+  try {
+    return faultline::cli::run(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "faultline: {}\n", error.what());
+    return faultline::cli::kBadInput;
+  }
+}

@@ -1,0 +1,5 @@
+#pragma once
+
+namespace faultline::cli {
+inline constexpr char kVersion[] = FAULTLINE_VERSION;
+}
