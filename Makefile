@@ -1,0 +1,46 @@
+# make demo   records a real program, shows report and advice, and confirms the advice
+# make test   builds and runs every test                make bench   prints the tables of measurements
+# Both install from Debian what is missing, and say so. make help lists the rest.
+BUILD ?= build/release
+JOBS ?= $(shell nproc)
+
+.PHONY: help build demo test test-asan test-clang bench soak fuzz install-build install-test clean
+
+help:
+	@echo "make demo        build, record a real program, report, advise, confirm"
+	@echo "make test        build and run every test, with both compilers and under ASan and UBSan"
+	@echo "make bench       print the tables of measurements (minutes)"
+	@echo "make soak        long random campaigns against the kernel and libc: SECONDS=600"
+	@echo "make fuzz        fuzz the readers of recordings: SECONDS=60"
+	@echo "make build       only build, into $(BUILD)"
+
+install-build:
+	@scripts/install-dependencies build
+
+install-test:
+	@scripts/install-dependencies build test sanitize
+
+build: install-build
+	@cmake --preset release -B $(BUILD) >$(BUILD).log 2>&1 || { mkdir -p build; cmake --preset release -B $(BUILD); }
+	@cmake --build $(BUILD) -j $(JOBS)
+
+demo: build
+	@demo/run $(BUILD)
+
+test: install-test
+	@scripts/test $(JOBS)
+
+bench:
+	@scripts/install-dependencies build test bench
+	@$(MAKE) --no-print-directory build
+	@bench/run $(BUILD)
+
+soak: build
+	@scripts/soak $(BUILD) $(or $(SECONDS),600)
+
+fuzz:
+	@scripts/install-dependencies build sanitize
+	@scripts/fuzz $(or $(SECONDS),60)
+
+clean:
+	rm -rf build
