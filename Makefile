@@ -21,7 +21,8 @@ install-test:
 	@scripts/install-dependencies build test sanitize
 
 build: install-build
-	@cmake --preset release -B $(BUILD) >$(BUILD).log 2>&1 || { mkdir -p build; cmake --preset release -B $(BUILD); }
+	@mkdir -p $(BUILD)
+	@cmake --preset release -B $(BUILD) >$(BUILD)/configure.log 2>&1 || { cat $(BUILD)/configure.log; exit 1; }
 	@cmake --build $(BUILD) -j $(JOBS)
 
 demo: build
