@@ -99,6 +99,12 @@ enum class RecordKind : std::uint8_t {
   note = 16,        // text: one line for the user, e.g. why something is missing
   modules_stale = 17,  // delta: dlclose was called; modules after this are announced anew
 };
+// Keys of the start text (unknown keys are ignored, missing ones stay empty; addresses are 0x-hexadecimal):
+//   exe allocator allocator_build_id glibc_version initial_brk tunables thp_mode cpus_online
+//   env=NAME=VALUE             repeated: the variables that matter (MALLOC_*_, LD_LIBRARY_PATH, the program's own LD_PRELOAD)
+//   recorder_range=START-END   repeated: the recorder's own mappings; also allowed in the exit text
+// Keys of the exit text: VmHWM VmRSS (kB) minflt majflt recorder_rss_kb (optional) tsc (tick of the readings).
+// Mappings whose path contains "memfd:faultline" or "libfaultline_shim" are taken as the recorder's own in any case.
 inline constexpr std::uint8_t kKindMask = 0x1f;
 inline constexpr std::uint8_t kHasDuration = 0x20;
 inline constexpr std::uint8_t kNoStack = 0x40;
