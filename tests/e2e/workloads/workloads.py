@@ -105,7 +105,7 @@ def prepare(name, directory, seed=1, scale=1.0):
         return Workload([PYTHON, str(program), str(seed), str(max(1, int(4 * scale)))], env={"PYTHONMALLOC": "malloc"})
     if name == "cc1plus":
         source = directory / "large.cc"
-        cpp_source(source, seed, int(120 * scale))
+        cpp_source(source, seed, max(1, int(14 * scale)))
         compiler = subprocess.run(["g++", "-print-prog-name=cc1plus"], capture_output=True, text=True, check=True).stdout.strip()
         return Workload([compiler, "-quiet", "-imultiarch", "x86_64-linux-gnu", "-O1", "-D_GNU_SOURCE", str(source), "-o", str(directory / "large.s")])
     if name == "redis":
