@@ -16,6 +16,7 @@ namespace faultline::wire {
 inline constexpr std::uint32_t kMagic = 0x314c4c46;  // "FLL1"
 inline constexpr std::uint32_t kVersion = 1;
 inline constexpr char kSocketVariable[] = "FAULTLINE_SOCKET";
+inline constexpr char kPadVariable[] = "FAULTLINE_PAD";
 inline constexpr char kOptionsVariable[] = "FAULTLINE_OPTIONS";  // "stacks=0,allocator=glibc": see shim/options.h
 
 struct Hello {
@@ -79,6 +80,18 @@ constexpr std::uint64_t ring_header_offset() { return (sizeof(SegmentHeader) + 6
 //   stack     only without kNoStack: slot << 1 | is_new; if is_new: frame count, then count × zigzag(frame - previous frame)
 //             (previous frame starts at 0), innermost first; the slot now holds this stack.
 //   text      length, then bytes
+// Ticks are subtracted modulo 2^64: a signal handler's call may be written before the call it interrupted.
+// A record never straddles the end of the payload: the rest is filled with pads.
+//
+// Keys of `start` text (numbers decimal unless 0x): exe, allocator, allocator_build_id, glibc_version, initial_brk=0x...,
+//   tunables (GLIBC_TUNABLES), env=NAME=VALUE (repeated: MALLOC_*, LD_* as the program sees them), cpus_online, thp_mode,
+//   recorder_range=start-end (hex, repeated; later ones come as `note` records with the same text).
+// Keys of `exit` text: exit_number=N is always the first line of a fresh report (the last report counts), then VmHWM, VmRSS,
+//   RssAnon, RssFile, RssShmem (as in /proc/self/status, "1234 kB"), minflt, majflt (whole process),
+//   recorder_rss_bytes, recorder_populate_minflt (populating the recorder's memory counts in minflt but is no perf event),
+//   recorder_range=start-end.
+// The shim removes every FAULTLINE_* variable from the environment. A launcher that sets an even number of variables in all
+// (LD_PRELOAD counts if the program had none; add kPadVariable) keeps auxv findable behind the environment.
 enum class RecordKind : std::uint8_t {
   pad = 0,          // one byte, skipped
   thread = 1,       // absolute tsc (varint), tid; resets decoder state
@@ -105,6 +118,8 @@ enum class RecordKind : std::uint8_t {
 //   recorder_range=START-END   repeated: the recorder's own mappings; also allowed in the exit text
 // Keys of the exit text: VmHWM VmRSS (kB) minflt majflt recorder_rss_kb (optional) tsc (tick of the readings).
 // Mappings whose path contains "memfd:faultline" or "libfaultline_shim" are taken as the recorder's own in any case.
+// kind of a `call` record; the same numbers as trace::CallKind. sbrk(2) is written as brk with its resulting break.
+enum class CallCode : std::uint8_t { brk = 0, mmap = 1, munmap = 2, mremap = 3, madvise = 4, mprotect = 5 };
 inline constexpr std::uint8_t kKindMask = 0x1f;
 inline constexpr std::uint8_t kHasDuration = 0x20;
 inline constexpr std::uint8_t kNoStack = 0x40;
