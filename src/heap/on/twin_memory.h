@@ -1,0 +1,84 @@
+// heap::TwinMemory: the MemoryProvider over the twin's kernel (mm::AddressSpace). Every word access, clear and copy of
+// the allocator goes through the modelled page table and faults there; touch() is the program's own accesses.
+//
+// Contents: only what the allocator itself stores is kept (chunk headers, list pointers). The program's bytes are not
+// modelled. A page whose frame was given back (brk shrink, munmap, MADV_DONTNEED) reads as zero after its next fault,
+// because contents are cleared at the zero-fill fault, as the kernel does.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "heap/memory_provider.h"
+#include "mm/space/address_space.h"
+
+namespace faultline::heap {
+
+class HostPages;    // contents of the brk area: one sparse reservation of the host, outside the twin's accounting
+class SparseWords;  // contents of everything else: a few words per mapping
+
+class TwinMemory {
+ public:
+  // The heap starts at initial_brk (the program break at the first recorded event). Mappings the twin chooses itself
+  // go top-down below space.layout().mmap_base, not below its mmap_floor. space outlives this object.
+  TwinMemory(mm::AddressSpace& space, Address initial_brk);
+  ~TwinMemory();
+  TwinMemory(const TwinMemory&) = delete;
+  TwinMemory& operator=(const TwinMemory&) = delete;
+
+  // MemoryProvider: see heap/memory_provider.h for the meaning of each call.
+  std::uint64_t page_size() const { return kPageSize; }
+  Address sbrk(std::int64_t delta);
+  Address map(std::uint64_t length, Protection protection);
+  bool unmap(Address address, std::uint64_t length);
+  Address remap(Address address, std::uint64_t old_length, std::uint64_t new_length);
+  bool protect(Address address, std::uint64_t length, Protection protection);
+  bool advise(Address address, std::uint64_t length, Advice advice);
+  std::uint64_t load_word(Address address);
+  void store_word(Address address, std::uint64_t value);
+  void clear(Address address, std::uint64_t length);
+  void copy(Address to, Address from, std::uint64_t length);
+
+  // The program reads or writes [address, address + length): one access per page. length 0 touches nothing.
+  // Accesses the kernel would answer with a signal are counted in refused_accesses(), nothing else happens.
+  void touch(Address address, std::uint64_t length, bool write);
+
+  // Recorded addresses, first in first out: the next map(), or the next remap() that cannot grow in place, goes there.
+  // Where a mapping is in the way it is replaced (reality had no such mapping) and placement_conflicts() counts it.
+  void place_next_map_at(Address address);
+  void forget_placements();  // what-if after a recorded prefix: choose top-down from now on
+  std::uint64_t placements_left() const { return placements_.size(); }
+  std::uint64_t placement_conflicts() const { return placement_conflicts_; }
+
+  struct Faults {
+    std::uint64_t heap_minor = 0;     // faults on pages of the brk area
+    std::uint64_t mmapped_minor = 0;  // faults on pages of the allocator's own mappings
+  };
+  Faults faults() const;
+  std::uint64_t resident_heap_pages() const;
+  std::uint64_t resident_mmapped_pages() const;
+  std::uint64_t resident_pages() const;       // rest + all anonymous pages of the address space, whatever their tag
+  std::uint64_t peak_resident_pages() const;  // the greatest resident_pages() so far
+  void set_rest_pages(std::uint64_t pages);   // resident pages of the process that the twin does not hold (libraries, stacks)
+  bool resident(Address address) const;       // the page has a frame of its own (the shared zero page does not count)
+  std::uint64_t refused_accesses() const { return refused_accesses_; }
+
+  Address current_break() const;
+  mm::AddressSpace& space() { return space_; }
+  const mm::AddressSpace& space() const { return space_; }
+  void check_invariants() const;
+
+ private:
+  bool access(Address address, bool write);
+  bool in_heap(Address address) const;
+
+  mm::AddressSpace& space_;
+  std::unique_ptr<HostPages> heap_words_;
+  std::unique_ptr<SparseWords> mapped_words_;
+  std::deque<Address> placements_;
+  std::uint64_t placement_conflicts_ = 0;
+  std::uint64_t refused_accesses_ = 0;
+};
+
+}  // namespace faultline::heap

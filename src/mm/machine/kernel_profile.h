@@ -1,0 +1,45 @@
+// A kernel version as data: the constants and the behaviours in which versions differ. Nothing in mm/ writes one of
+// these numbers as a literal.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/units.h"
+
+namespace faultline::mm {
+
+inline constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
+
+struct KernelProfile {
+  std::string_view name = "linux-6.18";
+  std::uint64_t task_end = 0x7fff'ffff'f000;  // TASK_SIZE with 4 levels: one guard page below 2^47
+  std::uint64_t mmap_min_addr = 4096;         // sysctl vm.mmap_min_addr as this machine has it (upstream: 65536)
+  std::uint64_t max_map_count = 65530;        // sysctl vm.max_map_count
+  std::uint64_t stack_guard_gap_pages = 256;  // boot parameter stack_guard_gap
+  std::uint64_t huge_page_size = 2 * 1024 * 1024;
+  bool aligns_huge_anonymous_maps = true;     // since 6.7: an anonymous map of n x 2 MiB without a hint is 2 MiB aligned
+  bool mprotect_upgrades_ptes = true;         // since 6.2: making a mapping writable makes its own pages writable at once
+  bool mremap_moves_many_vmas = true;         // since 6.17: MREMAP_FIXED with equal lengths may span several VMAs
+
+  static constexpr KernelProfile linux_6_18() { return {}; }
+  // Debian 12's kernel.
+  static constexpr KernelProfile linux_6_1() {
+    KernelProfile profile;
+    profile.name = "linux-6.1";
+    profile.mmap_min_addr = 65536;
+    profile.aligns_huge_anonymous_maps = false;
+    profile.mprotect_upgrades_ptes = false;
+    profile.mremap_moves_many_vmas = false;
+    return profile;
+  }
+};
+
+// getrlimit(2), the limits an address space looks at. Bytes.
+struct ResourceLimits {
+  std::uint64_t address_space = kUnlimited;  // RLIMIT_AS
+  std::uint64_t data = kUnlimited;           // RLIMIT_DATA
+  std::uint64_t stack = 8 * 1024 * 1024;     // RLIMIT_STACK
+};
+
+}  // namespace faultline::mm

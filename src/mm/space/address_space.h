@@ -1,0 +1,139 @@
+// AddressSpace: one process's virtual memory: mappings, page table, program break, counters.
+// Counterpart: struct mm_struct with mm/{mmap,vma,mremap,mprotect,madvise,memory}.c of Linux 6.18.
+//
+// Every system call answers as Linux does: the value or the Errno. Lengths are bytes and may be unaligned where Linux
+// takes them so. Nothing here does I/O, has a thread, or reads a clock: the same calls give the same state.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/units.h"
+#include "mm/errno.h"
+#include "mm/machine/kernel_profile.h"
+#include "mm/paging/page_table.h"
+#include "mm/phys/frame_table.h"
+#include "mm/space/flags.h"
+#include "mm/space/statistics.h"
+#include "mm/space/vma_tree.h"
+
+namespace faultline::mm {
+
+struct MmapArguments {
+  VirtAddr address{};  // hint, or the place with kMapFixed
+  ByteCount length{};
+  Prot prot = kProtReadWrite;
+  MapFlags flags = kMapPrivate | kMapAnonymous;  // without kMapAnonymous: an opaque file mapping
+  VmaTag tag = VmaTag::other;
+  std::uint32_t file = 0;         // opaque file number
+  std::uint64_t file_offset = 0;  // bytes
+};
+
+struct MremapArguments {
+  VirtAddr address{};
+  ByteCount old_length{};
+  ByteCount new_length{};
+  RemapFlags flags = 0;
+  VirtAddr new_address{};  // kRemapFixed, kRemapDontUnmap
+};
+
+// What one access met. hit: no fault. Signals leave no trace in the address space.
+enum class Access : std::uint8_t { hit, minor_fault, major_fault, segv_maperr, segv_accerr, out_of_memory };
+constexpr bool refused(Access access) { return access >= Access::segv_maperr; }
+
+class AddressSpace {
+ public:
+  struct Layout {
+    VirtAddr start_brk{0x5555'5557'8000};   // mm->start_brk
+    VirtAddr mmap_base{0x7fff'f7ff'f000};   // top-down search starts below this
+    VirtAddr mmap_floor{4096};              // and does not go below this
+  };
+
+  AddressSpace(FrameTable& frames, const KernelProfile& profile, const Layout& layout,
+               const ResourceLimits& limits = {});
+  AddressSpace(FrameTable& frames, const KernelProfile& profile) : AddressSpace(frames, profile, Layout{}) {}
+  ~AddressSpace();
+  AddressSpace(const AddressSpace&) = delete;
+  AddressSpace& operator=(const AddressSpace&) = delete;
+
+  // --- system calls ---
+  Result<VirtAddr, Errno> mmap(const MmapArguments& arguments);
+  Result<void, Errno> munmap(VirtAddr address, ByteCount length);
+  Result<VirtAddr, Errno> mremap(const MremapArguments& arguments);
+  Result<void, Errno> mprotect(VirtAddr address, ByteCount length, Prot prot);
+  Result<void, Errno> madvise(VirtAddr address, ByteCount length, Madvice advice);
+  VirtAddr brk(VirtAddr requested);  // brk(2) as the kernel answers it: the break afterwards, moved or not
+  std::vector<bool> mincore(VirtAddr address, ByteCount length) const;  // one per page, false where nothing is mapped
+
+  // --- the process's accesses ---
+  // One access to the page of `address`. A hit costs a few nanoseconds and looks at the page table alone, as hardware does.
+  Access access(VirtAddr address, bool write) {
+    const std::uint64_t need = write ? Pte::kPresent | Pte::kWritable : Pte::kPresent;
+    if (Pte* pte = table_.cached_entry(address.vpn()); pte != nullptr && (pte->bits & need) == need) {
+      pte->bits |= write ? Pte::kAccessed | Pte::kDirty : Pte::kAccessed;
+      return Access::hit;
+    }
+    return access_slowly(address, write);
+  }
+
+  // --- program break ---
+  VirtAddr start_brk() const { return layout_.start_brk; }
+  VirtAddr current_brk() const { return VirtAddr(brk_); }
+  void set_start_brk(VirtAddr start);  // execve's part; only before the first brk() that moves
+
+  // --- what is there ---
+  const VmaTree& vmas() const { return vmas_; }
+  const PageTable& page_table() const { return table_; }
+  const Statistics& statistics() const { return statistics_; }
+  const Layout& layout() const { return layout_; }
+  const KernelProfile& profile() const { return profile_; }
+  bool resident(VirtAddr address) const;  // has a frame of its own
+  void check_invariants() const;          // recomputes every counter from scratch; asserts
+
+ private:
+  friend class VmaMerger;
+  struct MergeRequest;
+
+  // fault.cc
+  Access access_slowly(VirtAddr address, bool write);
+  Access handle_fault(Vma& vma, std::uint64_t address, bool write);
+  Access fault_in_anonymous(Vma& vma, std::uint64_t address, bool write, Pte& pte);
+  Access fault_in_file(Vma& vma, std::uint64_t address, bool write, Pte& pte);
+  Access write_protected(Vma& vma, Pte& pte);
+  bool expand_stack(std::uint64_t address);
+  void prepare_anon_vma(Vma& vma);
+  void count_fault(const Vma& vma, FaultPath path);
+  void add_resident(const Vma& vma);
+  void populate(std::uint64_t start, std::uint64_t end);
+  std::uint64_t entry_flags(const Vma& vma) const;
+
+  // merge.cc
+  Vma* merge_new(MergeRequest& request);
+  void modify(std::uint64_t start, std::uint64_t end, VmFlags flags);
+  bool can_merge_left(const MergeRequest& request) const;
+  bool can_merge_right(const MergeRequest& request, bool left) const;
+  void split(std::uint64_t at);
+
+  // placement.cc
+  Result<std::uint64_t, Errno> unmapped_area(std::uint64_t hint, std::uint64_t length, std::uint64_t pgoff, MapFlags flags,
+                                             bool anonymous) const;
+
+  // munmap.cc
+  Result<void, Errno> unmap_range(std::uint64_t start, std::uint64_t end);
+  void zap(const Vma& vma, std::uint64_t start, std::uint64_t end);
+  void free_page_tables(std::uint64_t start, std::uint64_t end);
+
+  bool may_expand(VmFlags flags, std::uint64_t pages) const;
+
+  FrameTable& frames_;
+  KernelProfile profile_;
+  Layout layout_;
+  ResourceLimits limits_;
+  std::uint64_t brk_ = 0;
+  AnonVmaId next_anon_vma_ = 1;
+  VmaTree vmas_;
+  PageTable table_;
+  Statistics statistics_;
+};
+
+}  // namespace faultline::mm

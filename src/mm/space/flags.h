@@ -1,0 +1,46 @@
+// Arguments of the memory system calls, with Linux's numbers (include/uapi/asm-generic/mman*.h).
+#pragma once
+
+#include <cstdint>
+
+namespace faultline::mm {
+
+using Prot = std::uint32_t;
+inline constexpr Prot kProtNone = 0;
+inline constexpr Prot kProtRead = 1;
+inline constexpr Prot kProtWrite = 2;
+inline constexpr Prot kProtExec = 4;
+inline constexpr Prot kProtReadWrite = kProtRead | kProtWrite;
+
+using MapFlags = std::uint32_t;
+inline constexpr MapFlags kMapShared = 0x01;
+inline constexpr MapFlags kMapPrivate = 0x02;
+inline constexpr MapFlags kMapFixed = 0x10;
+inline constexpr MapFlags kMapAnonymous = 0x20;
+inline constexpr MapFlags kMapGrowsDown = 0x0100;
+inline constexpr MapFlags kMapNoReserve = 0x4000;
+inline constexpr MapFlags kMapPopulate = 0x8000;
+inline constexpr MapFlags kMapNonBlock = 0x10000;
+inline constexpr MapFlags kMapStack = 0x20000;
+inline constexpr MapFlags kMapFixedNoReplace = 0x100000;
+
+using RemapFlags = std::uint32_t;
+inline constexpr RemapFlags kRemapMayMove = 1;
+inline constexpr RemapFlags kRemapFixed = 2;
+inline constexpr RemapFlags kRemapDontUnmap = 4;
+
+enum class Madvice : std::int32_t {
+  normal = 0,
+  random = 1,
+  sequential = 2,
+  will_need = 3,
+  dont_need = 4,
+  free = 8,
+  huge_page = 14,
+  no_huge_page = 15,
+  cold = 20,
+  populate_read = 22,
+  populate_write = 23,
+};
+
+}  // namespace faultline::mm

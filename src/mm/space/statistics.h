@@ -1,0 +1,59 @@
+// What an address space counts: faults by path and tag, resident pages, page-table memory.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "mm/space/vma.h"
+
+namespace faultline::mm {
+
+enum class FaultKind : std::uint8_t { minor, major };
+
+// How a fault was served (mm/memory.c: do_anonymous_page, do_wp_page, do_fault ...).
+enum class FaultPath : std::uint8_t {
+  anon_zero_fill,  // write to untouched anonymous memory: a fresh zeroed frame
+  zero_page,       // read of untouched anonymous memory: the shared zero page, no frame
+  cow_copy,        // write to a page that is not ours alone (here: the zero page): a fresh frame
+  cow_reuse,       // write to our own frame behind a read-only entry: the entry is made writable
+  file_map,        // page of an opaque file mapping
+  spurious,        // nothing to do
+};
+inline constexpr std::size_t kFaultPaths = 6;
+
+constexpr std::string_view name_of(FaultPath path) {
+  constexpr std::array<std::string_view, kFaultPaths> names = {"anon_zero_fill", "zero_page", "cow_copy",
+                                                               "cow_reuse",      "file_map",  "spurious"};
+  return names[static_cast<std::size_t>(path)];
+}
+
+struct TagStatistics {
+  std::array<std::uint64_t, kFaultPaths> faults{};  // minor faults by path
+  std::uint64_t minor_faults = 0;                   // their sum
+  std::uint64_t major_faults = 0;
+  std::uint64_t resident_pages = 0;       // anonymous pages with a frame (RssAnon)
+  std::uint64_t resident_file_pages = 0;  // pages of opaque file mappings
+  std::uint64_t mapped_pages = 0;         // covered by a mapping
+};
+
+struct Statistics {
+  std::array<TagStatistics, kVmaTags> by_tag{};
+  std::uint64_t resident_pages = 0;       // sum over tags, anonymous
+  std::uint64_t peak_resident_pages = 0;  // greatest resident_pages so far (VmHWM, anonymous part)
+
+  const TagStatistics& of(VmaTag tag) const { return by_tag[static_cast<std::size_t>(tag)]; }
+  TagStatistics& of(VmaTag tag) { return by_tag[static_cast<std::size_t>(tag)]; }
+  std::uint64_t minor_faults() const {
+    std::uint64_t sum = 0;
+    for (const TagStatistics& tag : by_tag) sum += tag.minor_faults;
+    return sum;
+  }
+  std::uint64_t mapped_pages() const {
+    std::uint64_t sum = 0;
+    for (const TagStatistics& tag : by_tag) sum += tag.mapped_pages;
+    return sum;
+  }
+};
+
+}  // namespace faultline::mm

@@ -1,0 +1,57 @@
+// Vma: one mapping of an address space. Counterpart: struct vm_area_struct (include/linux/mm_types.h).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "base/units.h"
+
+namespace faultline::mm {
+
+// Who asked for the memory; the twin's counters are kept per tag. As with Linux's anon_vma_name (PR_SET_VMA_ANON_NAME),
+// mappings of different tags never merge.
+enum class VmaTag : std::uint8_t { other, heap, mmapped_chunk };
+inline constexpr std::size_t kVmaTags = 3;
+
+enum class VmaKind : std::uint8_t { anonymous, file };
+
+using VmFlags = std::uint32_t;  // vm_flags, the ones that decide something here
+inline constexpr VmFlags kVmRead = 1u << 0;
+inline constexpr VmFlags kVmWrite = 1u << 1;
+inline constexpr VmFlags kVmExec = 1u << 2;
+inline constexpr VmFlags kVmShared = 1u << 3;
+inline constexpr VmFlags kVmGrowsDown = 1u << 4;
+inline constexpr VmFlags kVmAccount = 1u << 5;    // counted against the commit limit
+inline constexpr VmFlags kVmNoReserve = 1u << 6;
+inline constexpr VmFlags kVmHugePage = 1u << 7;
+inline constexpr VmFlags kVmNoHugePage = 1u << 8;
+inline constexpr VmFlags kVmRandomRead = 1u << 9;
+inline constexpr VmFlags kVmSequentialRead = 1u << 10;
+inline constexpr VmFlags kVmAccess = kVmRead | kVmWrite | kVmExec;
+
+// The identity that decides whether two mappings with faulted pages may merge: mappings share one AnonVmaId when the
+// kernel would let them share a struct anon_vma. 0: no page was ever faulted in.
+using AnonVmaId = std::uint64_t;
+
+struct Vma {
+  std::uint64_t start = 0;   // bytes, page aligned
+  std::uint64_t end = 0;     // exclusive
+  std::uint64_t pgoff = 0;   // pages; anonymous: start >> 12 at the time of the first fault, so a moved mapping keeps it
+  AnonVmaId anon_vma = 0;
+  VmFlags flags = 0;
+  VmaKind kind = VmaKind::anonymous;
+  VmaTag tag = VmaTag::other;
+  std::uint32_t file = 0;    // kind file: the caller's number for the file; equal numbers may merge
+
+  std::uint64_t length() const { return end - start; }
+  std::uint64_t pages() const { return (end - start) >> kPageShift; }
+  bool contains(std::uint64_t address) const { return start <= address && address < end; }
+  bool writable() const { return (flags & kVmWrite) != 0; }
+  bool accessible() const { return (flags & kVmAccess) != 0; }
+  bool anonymous() const { return kind == VmaKind::anonymous; }
+  std::uint64_t pgoff_at(std::uint64_t address) const { return pgoff + ((address - start) >> kPageShift); }
+  bool operator==(const Vma&) const = default;
+};
+
+}  // namespace faultline::mm
