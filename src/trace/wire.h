@@ -82,14 +82,6 @@ constexpr std::uint64_t ring_header_offset() { return (sizeof(SegmentHeader) + 6
 //   text      length, then bytes
 // Ticks are subtracted modulo 2^64: a signal handler's call may be written before the call it interrupted.
 // A record never straddles the end of the payload: the rest is filled with pads.
-//
-// Keys of `start` text (numbers decimal unless 0x): exe, allocator, allocator_build_id, glibc_version, initial_brk=0x...,
-//   tunables (GLIBC_TUNABLES), env=NAME=VALUE (repeated: MALLOC_*, LD_* as the program sees them), cpus_online, thp_mode,
-//   recorder_range=start-end (hex, repeated; later ones come as `note` records with the same text).
-// Keys of `exit` text: exit_number=N is always the first line of a fresh report (the last report counts), then VmHWM, VmRSS,
-//   RssAnon, RssFile, RssShmem (as in /proc/self/status, "1234 kB"), minflt, majflt (whole process),
-//   recorder_rss_bytes, recorder_populate_minflt (populating the recorder's memory counts in minflt but is no perf event),
-//   recorder_range=start-end.
 // The shim removes every FAULTLINE_* variable from the environment. A launcher that sets an even number of variables in all
 // (LD_PRELOAD counts if the program had none; add kPadVariable) keeps auxv findable behind the environment.
 enum class RecordKind : std::uint8_t {
@@ -115,9 +107,12 @@ enum class RecordKind : std::uint8_t {
 // Keys of the start text (unknown keys are ignored, missing ones stay empty; addresses are 0x-hexadecimal):
 //   exe allocator allocator_build_id glibc_version initial_brk tunables thp_mode cpus_online
 //   env=NAME=VALUE             repeated: the variables that matter (MALLOC_*_, LD_LIBRARY_PATH, the program's own LD_PRELOAD)
-//   recorder_range=START-END   repeated: the recorder's own mappings; also allowed in the exit text
-// Keys of the exit text: VmHWM VmRSS (kB) minflt majflt recorder_rss_kb (optional) tsc (tick of the readings).
-// Mappings whose path contains "memfd:faultline" or "libfaultline_shim" are taken as the recorder's own in any case.
+//   recorder_range=START-END   repeated: the recorder's own mappings; later ones come as `note` texts with the same key;
+//                              also allowed in the exit text
+// Keys of the exit text: exit_number=N (always the first line of a fresh report; the last report counts), VmHWM VmRSS RssAnon
+// RssFile RssShmem (kB), minflt majflt (whole process), recorder_rss_kb, recorder_populate_minflt (populating the recorder's
+// memory counts in minflt but raises no perf event), tsc (tick of the readings).
+// Mappings whose path contains "memfd:faultline" or "libfaultline-shim" are taken as the recorder's own in any case.
 // kind of a `call` record; the same numbers as trace::CallKind. sbrk(2) is written as brk with its resulting break.
 enum class CallCode : std::uint8_t { brk = 0, mmap = 1, munmap = 2, mremap = 3, madvise = 4, mprotect = 5 };
 inline constexpr std::uint8_t kKindMask = 0x1f;
