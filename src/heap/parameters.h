@@ -50,6 +50,9 @@ struct Parameters {
   Version version;
   Tunables tunables;
   int cpus_online = 1;
+  // Huge page size (2 MiB on x86-64) when /sys/kernel/mm/transparent_hugepage/enabled says madvise, else 0. Only
+  // hugetlb=1 looks at it.
+  std::uint64_t thp_madvise_bytes = 0;
 };
 
 }  // namespace faultline::heap

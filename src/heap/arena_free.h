@@ -1,0 +1,84 @@
+// Arena: giving a block back, and consolidation of the fastbins.
+#pragma once
+
+#include "heap/arena.h"
+
+namespace faultline::heap {
+
+inline constexpr std::uint64_t kConsolidationThreshold = 64 * 1024;
+
+// Joins a chunk with its free neighbours. Into the top if that is next, else to the head of the unsorted list.
+template <MemoryProvider Memory>
+std::uint64_t Arena<Memory>::merge(Address chunk, std::uint64_t size) {
+  const Address next = chunk + size;
+  const std::uint64_t next_head = headers_.head(next), next_size = next_head & ~kFlagBits;
+  if (!headers_.prev_in_use(chunk)) {
+    const std::uint64_t below = headers_.prev_size(chunk);
+    chunk -= below;
+    size += below;
+    check_placed(chunk, size);
+    FL_ASSERT(headers_.size(chunk) == below);
+    bins_.unlink(chunk);
+  }
+  if (next == top_) {
+    size += next_size;
+    headers_.set_head(chunk, size | kPrevInUse);
+    top_ = chunk;
+    return size;
+  }
+  if (!headers_.prev_in_use(next + next_size)) {
+    bins_.unlink(next);
+    size += next_size;
+  } else {
+    headers_.set_head(next, next_head & ~kPrevInUse);
+  }
+  bins_.push_unsorted(chunk, size);
+  headers_.set_head(chunk, size | kPrevInUse);
+  headers_.set_foot(chunk, size);
+  return size;
+}
+
+template <MemoryProvider Memory>
+void Arena<Memory>::free_merging(Address chunk, std::uint64_t size) {
+  FL_ASSERT(chunk != top_ && headers_.prev_in_use(chunk + size));  // else it is free already
+  if (settings_.perturb != 0) memory_.clear(user_of(chunk), size - kChunkHeader);
+  if (merge(chunk, size) < kConsolidationThreshold) return;
+  if (fastbins_.maybe_nonempty) consolidate();
+  if (top_size() >= settings_.trim_threshold) trim_top(settings_.top_pad);
+}
+
+template <MemoryProvider Memory>
+void Arena<Memory>::free(Tcache* tcache, Address chunk) {
+  const std::uint64_t size = headers_.size(chunk);
+  check_placed(chunk, size);
+  const std::uint64_t slot = Tcache::index(size);
+  if (tcache != nullptr && slot < settings_.tcache_bins) {
+    FL_ASSERT(!tcache->holds(memory_, user_of(chunk), slot));
+    if (tcache->count(slot) < settings_.tcache_count) {
+      tcache->put(memory_, user_of(chunk), slot);
+      return;
+    }
+  }
+  if (size > settings_.max_fast) return free_merging(chunk, size);
+  FL_ASSERT(headers_.head(chunk + size) > kChunkHeader);
+  if (settings_.perturb != 0) memory_.clear(user_of(chunk), size - kChunkHeader);
+  const unsigned bin = Fastbins<Memory>::index(size);
+  FL_ASSERT(fastbins_.head(bin) != chunk);
+  fastbins_.push(chunk, bin);
+}
+
+template <MemoryProvider Memory>
+void Arena<Memory>::consolidate() {
+  fastbins_.maybe_nonempty = false;
+  for (unsigned bin = 0; bin < Fastbins<Memory>::kCount; ++bin) {
+    for (Address chunk = fastbins_.take_all(bin); chunk != 0;) {
+      const Address next = fastbins_.next(chunk);
+      const std::uint64_t size = headers_.size(chunk);
+      check_placed(chunk, size);
+      merge(chunk, size);
+      chunk = next;
+    }
+  }
+}
+
+}  // namespace faultline::heap

@@ -1,0 +1,80 @@
+#include "heap/settings.h"
+
+#include "heap/chunk.h"
+
+namespace faultline::heap {
+namespace {
+
+constexpr std::uint64_t kMaxFastRequest = 160;
+constexpr std::uint64_t kMaxTcacheRequest = 1032;
+constexpr std::uint64_t kMaxTcacheCount = 65535;
+constexpr std::uint64_t kDynamicThresholdCeiling = std::uint64_t{32} << 20;
+
+// A limit in request bytes becomes the chunk size that holds it; below 8 bytes no chunk qualifies.
+constexpr std::uint64_t max_fast_chunk(std::uint64_t request) {
+  return request <= 7 ? kMinChunk / 2 : (request + 8) & ~(kChunkAlignment - 1);
+}
+
+}  // namespace
+
+Settings::Settings(const Parameters& parameters) {
+  const Tunables& t = parameters.tunables;
+  if (t.top_pad) top_pad = *t.top_pad;
+  if (t.mmap_threshold) mmap_threshold = *t.mmap_threshold;
+  if (t.trim_threshold) trim_threshold = *t.trim_threshold;
+  if (t.mmap_max) mmap_max = *t.mmap_max;
+  dynamic_threshold = !(t.top_pad || t.mmap_threshold || t.trim_threshold || t.mmap_max);
+  if (t.perturb) perturb = static_cast<std::int32_t>(*t.perturb);
+  if (t.tcache_max && *t.tcache_max <= kMaxTcacheRequest) {
+    tcache_bins = (chunk_size_for(*t.tcache_max) - kMinChunk) / kChunkAlignment + 1;
+  }
+  if (t.tcache_count && *t.tcache_count <= kMaxTcacheCount) tcache_count = *t.tcache_count;
+  if (t.tcache_unsorted_limit) tcache_unsorted_limit = *t.tcache_unsorted_limit;
+  if (t.mxfast && *t.mxfast <= kMaxFastRequest) max_fast = max_fast_chunk(*t.mxfast);
+  if (t.hugetlb && *t.hugetlb == 1) huge_page = parameters.thp_madvise_bytes;
+}
+
+int Settings::mallopt(int parameter, int value) {
+  const auto wide = static_cast<std::uint64_t>(static_cast<std::int64_t>(value));  // -1 means "no limit"
+  switch (parameter) {
+    case kMxfast:
+      if (wide > kMaxFastRequest) return 0;
+      max_fast = max_fast_chunk(wide);
+      return 1;
+    case kTrimThreshold:
+      trim_threshold = wide;
+      break;
+    case kTopPad:
+      top_pad = wide;
+      break;
+    case kMmapThreshold:
+      mmap_threshold = wide;
+      break;
+    case kMmapMax:
+      mmap_max = value;
+      break;
+    case kPerturb:
+      perturb = value;
+      return 1;
+    default:  // arena limits choose arenas, not addresses; anything else is accepted and ignored
+      return 1;
+  }
+  dynamic_threshold = false;
+  return 1;
+}
+
+void Settings::adapt(std::uint64_t header) {
+  if (!dynamic_threshold || header <= mmap_threshold || header > kDynamicThresholdCeiling) return;
+  mmap_threshold = header & ~kFlagBits;
+  trim_threshold = 2 * mmap_threshold;
+}
+
+std::optional<std::string> not_modelled(const Parameters& parameters) {
+  if (parameters.tunables.hugetlb.value_or(0) >= 2) {
+    return "glibc.malloc.hugetlb=" + std::to_string(*parameters.tunables.hugetlb) +
+           ": explicit huge pages are not modelled; addresses and calls are those of hugetlb=0";
+  }
+  return std::nullopt;
+}
+
+}  // namespace faultline::heap
