@@ -1,0 +1,346 @@
+#include "replay/load.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "replay/address_map.h"
+#include "replay/calls.h"
+#include "replay/fault_split.h"
+#include "replay/rest.h"
+#include "replay/touch_model.h"
+
+namespace faultline::replay {
+namespace {
+
+using trace::HeapOp;
+
+struct LiveBlock {
+  std::uint32_t slot = 0;
+  std::uint32_t span = kNoSlot;  // in spans_ if mmapped
+  TouchModel::Block touch;
+};
+
+std::uint64_t asked_bytes(const trace::HeapEvent& event) {
+  return event.op == HeapOp::calloc ? event.a * event.b : event.a;
+}
+
+class Loader {
+ public:
+  Loader(trace::Recording& recording, const trace::ProcessInfo& process)
+      : recording_(recording),
+        process_(process),
+        calls_(recording.calls(process.pid)),
+        faults_(recording.faults(process.pid)),
+        touches_(recording.touches(process.pid)),
+        attribution_(calls_) {}
+
+  Result<Program> load(const std::function<void(std::uint64_t)>& progress) {
+    program_.time_unit_ns = std::max<std::uint64_t>(1000, (process_.end_ns >> 31) + 1);
+    program_.initial_brk = process_.initial_brk;
+    program_.cpus_online = std::max(1, process_.cpus_online);
+    program_.thp_madvise_bytes = process_.thp_mode == "madvise" ? std::uint64_t{2} << 20 : 0;
+    program_.tunables = process_.tunables;
+    program_.environment = process_.environment;
+    program_.calls_exact = recording_.meta().calls_exact;
+    program_.costs = recording_.meta().costs;
+    program_.wall_ns = recording_.meta().wall_ns;
+    program_.lost_events = process_.lost_heap_events;
+    break_ = process_.initial_brk;
+    index_touches();
+
+    auto reader = recording_.heap_events(process_.pid);
+    trace::HeapEvent event;
+    while (reader->next(event)) {
+      if (event.flags & trace::kForeignHeader) return fail(foreign_allocator(process_));
+      if (program_.events.size() >= kNoSlot - 1) return fail(make_error("more than 2^32 heap events in one process: not supported"));
+      add(event);
+      if (progress && program_.events.size() % (1u << 20) == 0) progress(program_.events.size());
+    }
+    finish();
+    return std::move(program_);
+  }
+
+  static Error foreign_allocator(const trace::ProcessInfo& process) {
+    return make_error(
+        "malloc is provided by {}: the heap model does not apply; faults and calls are still in the report",
+        process.allocator.empty() ? std::string("another allocator than glibc's") : process.allocator);
+  }
+
+ private:
+  trace::Recording& recording_;
+  const trace::ProcessInfo& process_;
+  std::vector<trace::MemoryCall> calls_;
+  std::vector<trace::FaultEvent> faults_;
+  std::vector<trace::TouchObservation> touches_;
+  CallAttribution attribution_;
+  Program program_;
+  TouchModel model_;
+  AddressMap<LiveBlock> live_;
+  std::vector<std::uint32_t> free_slots_;
+  std::vector<ChunkSpan> spans_;
+  std::unordered_map<trace::Tid, std::uint16_t> thread_index_;
+  std::unordered_map<trace::Tid, std::vector<const trace::TouchObservation*>> touches_by_thread_;
+  std::unordered_map<trace::Tid, std::size_t> touch_cursor_;
+  std::uint64_t break_ = 0, highest_block_ = 0;
+
+  void index_touches() {
+    for (const trace::TouchObservation& seen : touches_)
+      if (!seen.at_exit) touches_by_thread_[seen.tid].push_back(&seen);
+  }
+
+  // The observation recorded for this free or realloc, if there is one.
+  const trace::TouchObservation* observation(const trace::HeapEvent& event) {
+    auto thread = touches_by_thread_.find(event.tid);
+    if (thread == touches_by_thread_.end()) return nullptr;
+    std::size_t& cursor = touch_cursor_[event.tid];
+    while (cursor < thread->second.size() && thread->second[cursor]->time_ns < event.begin_ns) ++cursor;
+    if (cursor == thread->second.size() || thread->second[cursor]->time_ns != event.begin_ns) return nullptr;
+    const trace::TouchObservation* seen = thread->second[cursor];
+    if (page_floor(seen->address) > page_floor(event.b) + kPageSize || seen->address < page_floor(event.b)) return nullptr;
+    ++cursor;
+    return seen;
+  }
+
+  std::uint16_t thread_of(trace::Tid tid) {
+    auto [at, is_new] = thread_index_.try_emplace(tid, static_cast<std::uint16_t>(program_.threads.size()));
+    if (is_new) program_.threads.push_back({.tid = tid});
+    return at->second;
+  }
+
+  void set_size(Event& event, std::uint64_t size) {
+    if (size >> 32) {
+      event.flags |= kWide;
+      event.size = static_cast<std::uint32_t>(program_.wide_sizes.size());
+      program_.wide_sizes.push_back(size);
+    } else {
+      event.size = static_cast<std::uint32_t>(size);
+    }
+  }
+
+  std::uint32_t take_slot() {
+    if (free_slots_.empty()) return program_.slots++;
+    const std::uint32_t slot = free_slots_.back();
+    free_slots_.pop_back();
+    return slot;
+  }
+
+  // The block at `address` goes away; its slot, or kNoSlot if it was never seen.
+  LiveBlock end_block(std::uint64_t address, const trace::HeapEvent& event) {
+    LiveBlock* found = live_.find(address);
+    if (found == nullptr) return {.slot = kNoSlot, .span = kNoSlot, .touch = {}};
+    LiveBlock block = *found;
+    live_.erase(address);
+    model_.died(block.touch, observation(event));
+    if (block.span != kNoSlot) spans_[block.span].death_ns = event.end_ns;
+    free_slots_.push_back(block.slot);
+    return block;
+  }
+
+  void begin_block(Event& event, const trace::HeapEvent& raw, std::uint64_t kept) {
+    if (live_.find(raw.result) != nullptr) {  // its free was lost
+      trace::HeapEvent lost = raw;
+      lost.tid = -1;
+      end_block(raw.result, lost);
+      ++program_.lost_events;
+    }
+    LiveBlock block;
+    block.slot = event.slot = take_slot();
+    const std::uint64_t bytes = asked_bytes(raw);
+    const bool mmapped = raw.flags & trace::kChunkMmapped;
+    if (mmapped) {
+      block.span = static_cast<std::uint32_t>(spans_.size());
+      spans_.push_back({page_floor(raw.result - 16), page_ceil(raw.result + bytes + 8), raw.begin_ns, ~std::uint64_t{0}});
+    } else if (!(raw.flags & trace::kChunkNonMain)) {
+      highest_block_ = std::max(highest_block_, raw.result + bytes);
+    }
+    block.touch = {.event = static_cast<std::uint32_t>(program_.events.size()),
+                   .address = raw.result,
+                   .size = bytes,
+                   .kept = kept,
+                   .birth_ns = raw.begin_ns,
+                   .stack = raw.stack,
+                   .mmapped = mmapped,
+                   .zeroed = raw.op == HeapOp::calloc};
+    live_.insert(raw.result, block);
+  }
+
+  void add(trace::HeapEvent& raw) {
+    if (raw.op == HeapOp::realloc && raw.b == 0) raw.op = HeapOp::malloc;             // realloc(NULL, n)
+    if (raw.op == HeapOp::realloc && raw.a == 0 && raw.result == 0) raw.op = HeapOp::free;  // realloc(p, 0) in glibc
+    Event event;
+    event.op = raw.op;
+    event.flags = raw.flags & (trace::kChunkMmapped | trace::kChunkNonMain);
+    event.stack = raw.stack;
+    event.time = static_cast<std::uint32_t>(raw.begin_ns / program_.time_unit_ns);
+    event.thread = thread_of(raw.tid);
+    event.address = raw.op == HeapOp::free ? raw.b : raw.result;
+    ++program_.threads[event.thread].events;
+    const bool allocates = raw.op != HeapOp::free && raw.op != HeapOp::mallopt && raw.op != HeapOp::malloc_trim;
+    if (allocates && raw.result == 0) {
+      event.flags |= kFailed;
+      ++program_.failed;
+    }
+    switch (raw.op) {
+      case HeapOp::malloc:
+      case HeapOp::calloc:
+      case HeapOp::pvalloc:
+      case HeapOp::memalign:
+        set_size(event, asked_bytes(raw));
+        event.other = static_cast<std::uint32_t>(std::min<std::uint64_t>(raw.op == HeapOp::memalign ? raw.b : 0, 1u << 31));
+        if (raw.result != 0) begin_block(event, raw, 0);
+        break;
+      case HeapOp::realloc:
+        set_size(event, raw.a);
+        if (raw.result != 0) {
+          const LiveBlock old = end_block(raw.b, raw);
+          event.other = old.slot;
+          if (old.slot == kNoSlot) {
+            event.flags |= kUnknown;
+            ++program_.unknown_frees;
+          }
+          begin_block(event, raw, std::min(old.touch.size, raw.a));
+        }
+        break;
+      case HeapOp::free:
+        event.slot = end_block(raw.b, raw).slot;
+        if (event.slot == kNoSlot) {
+          event.flags |= kUnknown;
+          ++program_.unknown_frees;
+        }
+        break;
+      case HeapOp::mallopt:
+        event.other = static_cast<std::uint32_t>(raw.a);
+        event.size = static_cast<std::uint32_t>(raw.b);
+        break;
+      case HeapOp::malloc_trim:
+        set_size(event, raw.a);
+        break;
+    }
+    add_calls(event, raw);
+    program_.events.push_back(event);
+  }
+
+  void add_calls(Event& event, const trace::HeapEvent& raw) {
+    const auto& inside = attribution_.inside(raw);
+    const auto index = static_cast<std::uint32_t>(program_.events.size());
+    for (const trace::MemoryCall* call : attribution_.before()) {
+      if (call->kind != trace::CallKind::brk || is_query(*call)) continue;
+      const auto now = static_cast<std::uint64_t>(call->result);
+      if (now != break_ && program_.calls_exact) program_.foreign_breaks.push_back({index, static_cast<std::int64_t>(now - break_)});
+      break_ = now;
+    }
+    for (const trace::MemoryCall* call : inside) {
+      if (is_query(*call)) continue;
+      AllocatorCall made{.event = index, .kind = call->kind, .address = call->args[0]};
+      made.result = static_cast<std::uint64_t>(call->result);
+      switch (call->kind) {
+        case trace::CallKind::brk:
+          break_ = made.result;
+          break;
+        case trace::CallKind::mmap:
+          made.address = made.result;
+          made.length = call->args[1];
+          break;
+        case trace::CallKind::mremap:
+          made.length = call->args[1];
+          made.new_length = call->args[2];
+          break;
+        default:
+          made.length = call->args[1];
+      }
+      program_.calls.push_back(made);
+      event.flags |= kHasCalls;
+    }
+  }
+
+  void finish() {
+    const ExitResidency residency(touches_, calls_, program_.calls_exact, process_.initial_brk);
+    std::vector<ChunkSpan> live_chunks;
+    live_.for_each([&](std::uint64_t, LiveBlock& block) {
+      model_.alive_at_end(block.touch, residency);
+      if (block.span != kNoSlot) live_chunks.push_back(spans_[block.span]);
+    });
+    model_.finish(program_, residency);
+
+    std::vector<Mapping> exit_mappings = process_.exit_seen ? parse_smaps(process_.exit_maps) : std::vector<Mapping>{};
+    AddressRange heap{page_floor(process_.initial_brk), page_ceil(highest_block_)};
+    for (const Mapping& mapping : exit_mappings)
+      if (mapping.name == "[heap]") heap.end = std::max(heap.end, mapping.end);
+    for (const trace::MemoryCall& call : calls_)
+      if (call.kind == trace::CallKind::brk) heap.end = std::max(heap.end, page_ceil(static_cast<std::uint64_t>(call.result)));
+    observe_faults(heap, exit_mappings, live_chunks, residency);
+    // A thread's arena shows in its first heap block: its cache was still empty, so the block came from the arena itself.
+    std::vector<bool> known(program_.threads.size());
+    for (const Event& event : program_.events) {
+      if (known[event.thread] || event.slot == kNoSlot || event.op == HeapOp::free || (event.flags & trace::kChunkMmapped)) continue;
+      known[event.thread] = true;
+      program_.threads[event.thread].main_arena = (event.flags & trace::kChunkNonMain) == 0;
+    }
+    // One that never got a heap block changes no arena unless it is the first thread, whose arena is the main one.
+    for (std::size_t i = 0; i < known.size(); ++i)
+      if (!known[i]) program_.threads[i].main_arena = program_.threads[i].tid == process_.pid;
+  }
+
+  void observe_faults(AddressRange heap, const std::vector<Mapping>& exit_mappings, const std::vector<ChunkSpan>& live_chunks,
+                      const ExitResidency& residency) {
+    const std::vector<FaultArea> areas = split_faults(faults_, spans_, heap, process_.recorder_ranges);
+    Observed& seen = program_.observed;
+    seen.faults = recording_.meta().faults_recorded;
+    std::uint64_t recorder_minor = 0, recorder_major = 0;
+    for (std::size_t i = 0; i < faults_.size(); ++i) {
+      const bool minor = faults_[i].kind == trace::FaultKind::minor;
+      switch (areas[i]) {
+        case FaultArea::heap: ++(minor ? seen.heap_minor : seen.heap_major); break;
+        case FaultArea::mmapped_chunk: ++(minor ? seen.mmapped_minor : seen.mmapped_major); break;
+        case FaultArea::rest: ++(minor ? seen.rest_minor : seen.rest_major); break;
+        case FaultArea::recorder: ++(minor ? recorder_minor : recorder_major); break;
+      }
+    }
+    if (process_.exit_seen) {  // the process's own count is the whole; what no event explains belongs to the rest
+      const std::uint64_t events = seen.minor() + recorder_minor;
+      if (process_.minor_faults > events) {
+        seen.unattributed_minor = process_.minor_faults - events;
+        seen.rest_minor += seen.unattributed_minor;
+      }
+      if (process_.major_faults > seen.major() + recorder_major)
+        seen.rest_major += process_.major_faults - seen.major() - recorder_major;
+      seen.rss_peak_bytes = process_.rss_peak_bytes;
+      seen.rss_end_bytes = process_.rss_end_bytes;
+    }
+    program_.rest = rest_timeline({.faults = faults_,
+                                   .areas = areas,
+                                   .calls = calls_,
+                                   .exit_mappings = exit_mappings,
+                                   .live_chunks = live_chunks,
+                                   .recorder_ranges = process_.recorder_ranges,
+                                   .heap = heap,
+                                   .residency = &residency,
+                                   .time_unit_ns = program_.time_unit_ns});
+  }
+};
+
+// glibc's malloc lives in libc.so.6 (libc.a programs cannot be recorded through the dynamic symbol at all).
+bool is_glibc(const std::string& allocator) {
+  const std::size_t slash = allocator.rfind('/');
+  const std::string name = slash == std::string::npos ? allocator : allocator.substr(slash + 1);
+  return name.starts_with("libc.so") || (name.starts_with("libc-2.") && name.ends_with(".so"));
+}
+
+}  // namespace
+
+Result<Program> load_program(trace::Recording& recording, const trace::ProcessInfo& process,
+                             const std::function<void(std::uint64_t)>& progress) {
+  if (process.forked_without_exec) {
+    return fail(make_error("process {} was forked without exec: its heap state was inherited, which is not modelled", process.pid));
+  }
+  if (!process.allocator.empty() && !is_glibc(process.allocator)) return fail(Loader::foreign_allocator(process));
+  if (process.initial_brk == 0) {
+    return fail(make_error("process {} made no heap call that was recorded: there is nothing to replay", process.pid));
+  }
+  Loader loader(recording, process);
+  FL_TRY(Program program, loader.load(progress));
+  if (program.events.empty()) return fail(make_error("process {} has no heap events: there is nothing to replay", process.pid));
+  return program;
+}
+
+}  // namespace faultline::replay

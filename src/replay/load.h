@@ -1,0 +1,17 @@
+// From a recording to a Program: one pass over the heap events, the other streams beside it.
+#pragma once
+
+#include <functional>
+
+#include "base/result.h"
+#include "replay/program.h"
+#include "trace/recording.h"
+
+namespace faultline::replay {
+
+// Fails with one line when the heap model does not apply to the process: another allocator than glibc's, or heap state
+// inherited over fork.
+Result<Program> load_program(trace::Recording& recording, const trace::ProcessInfo& process,
+                             const std::function<void(std::uint64_t done)>& progress = {});
+
+}  // namespace faultline::replay

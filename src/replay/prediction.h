@@ -1,0 +1,29 @@
+// What the twin says a run does under one setting. Counts and bytes; cost in nanoseconds of the machine that recorded.
+#pragma once
+
+#include <cstdint>
+
+#include "replay/program.h"
+
+namespace faultline::replay {
+
+struct CallCounts {
+  std::uint64_t brk = 0, mmap = 0, munmap = 0, mremap = 0, madvise = 0, mprotect = 0;
+  std::uint64_t total() const { return brk + mmap + munmap + mremap + madvise + mprotect; }
+};
+
+struct Prediction {
+  std::uint64_t heap_minor = 0, mmapped_minor = 0;  // predicted
+  std::uint64_t rest_minor = 0, major_faults = 0;   // recorded: no malloc setting changes them
+  std::uint64_t rss_peak_bytes = 0, rss_end_bytes = 0;
+  CallCounts calls;                  // malloc's own
+  std::uint64_t released_pages = 0;  // given back by brk, munmap and MADV_DONTNEED while they had a frame
+  std::uint64_t failed = 0;          // allocations that succeeded when recorded and fail here
+  double cost_ns = 0;                // of heap and mmapped faults, calls and released pages
+
+  std::uint64_t minor_faults() const { return heap_minor + mmapped_minor + rest_minor; }
+};
+
+double cost_of(const Prediction& prediction, const trace::MachineCosts& costs);
+
+}  // namespace faultline::replay

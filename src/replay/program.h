@@ -1,0 +1,112 @@
+// Program: one process's recording, loaded for repeated replay. It holds no pointer of the recorded run that a what-if
+// would depend on: frees and reallocs name a slot, the place in the replayer's table where the block's address stands.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/units.h"
+#include "trace/event.h"
+
+namespace faultline::replay {
+
+inline constexpr std::uint32_t kNoSlot = ~std::uint32_t{0};
+inline constexpr std::uint64_t kObservedBytes = 16 * 1024;  // from this size on the recorder observes blocks (mincore)
+
+enum EventFlag : std::uint8_t {
+  // 1, 2, 4: trace::HeapFlag
+  kWide = 8,        // size is an index into wide_sizes
+  kPartial = 16,    // the next entry of Program::touches says which bytes the program touches; else all of them
+  kHasCalls = 32,   // malloc made system calls here: the next entries of Program::calls with this event's number
+  kUnknown = 64,    // block born before the recording or lost: not replayed
+  kFailed = 128,    // the call returned NULL: not replayed
+};
+
+struct Event {
+  std::uint64_t address = 0;  // recorded pointer: returned (alloc), given (free), or return value (mallopt, malloc_trim)
+  std::uint32_t size = 0;     // bytes asked for (calloc: count * size); mallopt: value; malloc_trim: pad
+  std::uint32_t slot = kNoSlot;   // alloc: where the new block goes; free: the block that goes
+  std::uint32_t other = 0;    // realloc: slot of the old block; memalign: alignment; mallopt: parameter
+  std::uint32_t stack = 0;
+  std::uint32_t time = 0;     // in Program::time_unit_ns
+  std::uint16_t thread = 0;   // index into Program::threads
+  trace::HeapOp op = trace::HeapOp::malloc;
+  std::uint8_t flags = 0;
+};
+static_assert(sizeof(Event) == 32);
+
+// Bytes [begin, end) of a block that the program touches.
+struct Extent {
+  std::uint64_t begin = 0, end = 0;
+  bool operator==(const Extent&) const = default;
+};
+
+// A system call malloc itself made, in the terms both sides can be compared in.
+struct AllocatorCall {
+  std::uint32_t event = 0;     // index of the event that made it
+  trace::CallKind kind = trace::CallKind::brk;
+  std::uint64_t address = 0;   // brk: the target; mmap: the result (opaque, not compared); else the first argument
+  std::uint64_t length = 0;    // mmap, munmap, madvise, mprotect; mremap: old length
+  std::uint64_t new_length = 0;  // mremap
+  std::uint64_t result = 0;    // mmap, mremap
+};
+
+struct ThreadUse {
+  trace::Tid tid = 0;
+  bool main_arena = false;     // its blocks come from the main arena (the one that is modelled)
+  std::uint64_t events = 0;
+};
+
+// The program moved the break itself: applied before event `event`.
+struct ForeignBreak {
+  std::uint32_t event = 0;
+  std::int64_t delta = 0;  // bytes
+};
+
+// Resident pages of everything that is neither heap nor mmapped chunk, from `time` on.
+struct RestStep {
+  std::uint32_t time = 0;
+  std::uint64_t pages = 0;
+};
+
+// What the kernel was seen to do. Faults of the recorder's own mappings are in none of them.
+struct Observed {
+  bool faults = false;         // fault events exist: the split below means something
+  std::uint64_t heap_minor = 0, mmapped_minor = 0, rest_minor = 0;
+  std::uint64_t heap_major = 0, mmapped_major = 0, rest_major = 0;
+  std::uint64_t unattributed_minor = 0;  // counted by rusage, seen by no fault event; part of rest_minor
+  std::uint64_t rss_peak_bytes = 0, rss_end_bytes = 0;  // 0: not known
+  std::uint64_t minor() const { return heap_minor + mmapped_minor + rest_minor; }
+  std::uint64_t major() const { return heap_major + mmapped_major + rest_major; }
+};
+
+struct Program {
+  std::vector<Event> events;
+  std::vector<std::uint64_t> wide_sizes;
+  std::vector<std::uint32_t> touch_offsets{0};  // touch list i is extents [touch_offsets[i], touch_offsets[i + 1])
+  std::vector<Extent> extents;
+  std::vector<AllocatorCall> calls;             // by event
+  std::vector<ForeignBreak> foreign_breaks;     // by event
+  std::vector<RestStep> rest;                   // by time
+  std::vector<ThreadUse> threads;
+  std::uint32_t slots = 0;                      // size of the table of live blocks
+  std::uint64_t time_unit_ns = 1000;
+
+  std::uint64_t initial_brk = 0;
+  int cpus_online = 1;
+  std::uint64_t thp_madvise_bytes = 0;          // huge page size if THP is "madvise", else 0
+  std::string tunables;
+  std::vector<std::string> environment;
+
+  bool calls_exact = false;
+  Observed observed;
+  trace::MachineCosts costs;
+  std::uint64_t wall_ns = 0;
+  std::uint64_t unknown_frees = 0, failed = 0, lost_events = 0;
+
+  std::uint64_t size_of(const Event& event) const { return event.flags & kWide ? wide_sizes[event.size] : event.size; }
+  std::uint64_t rest_end_pages() const { return rest.empty() ? 0 : rest.back().pages; }
+};
+
+}  // namespace faultline::replay

@@ -1,0 +1,328 @@
+#include "replay/replayer.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "heap/heap.h"
+#include "heap/on/twin_memory.h"
+#include "mm/phys/frame_table.h"
+#include "mm/space/address_space.h"
+
+namespace faultline::replay {
+namespace {
+
+using heap::Address;
+using trace::HeapOp;
+using Memory = heap::LoggingMemory<heap::TwinMemory>;
+
+// Where a slot's block stands in the replay.
+enum class Home : std::uint8_t {
+  main_arena,   // main arena or a mapped chunk: the model's
+  foreign,      // a thread arena's: only its passage through thread caches is followed
+  own_mapping,  // a mapped chunk that a thread with an arena of its own allocated
+};
+
+struct Slot {
+  Address address = 0;
+  std::uint64_t size = 0;
+  Home home = Home::main_arena;
+};
+
+mm::AddressSpace::Layout layout_of(const Program& program) {
+  mm::AddressSpace::Layout layout;
+  layout.start_brk = VirtAddr(program.initial_brk);
+  return layout;
+}
+
+constexpr std::uint64_t chunk_size_of(std::uint64_t bytes) { return std::max<std::uint64_t>(32, (bytes + 23) & ~std::uint64_t{15}); }
+
+class Replay {
+ public:
+  Replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch)
+      : program_(program),
+        placement_(placement),
+        watch_(watch),
+        space_(frames_, mm::KernelProfile::linux_6_18(), layout_of(program)),
+        twin_(space_, program.initial_brk),
+        memory_(twin_, watch ? heap::LogMode::records : heap::LogMode::counts_only),
+        heap_(memory_, parameters),
+        slots_(program.slots) {
+    for (std::size_t i = 0; i < program.threads.size(); ++i)
+      if (!program.threads[i].main_arena) heap_.adopt_foreign_thread(static_cast<heap::ThreadId>(i));
+  }
+
+  Prediction run() {
+    for (std::size_t i = 0; i < program_.events.size(); ++i) {
+      const Event& event = program_.events[i];
+      if (event.time >= next_rest_time_) advance_rest(event.time);
+      if (i == next_break_event_) move_foreign_break(i);
+      std::size_t calls_end = next_call_;
+      while (calls_end < program_.calls.size() && program_.calls[calls_end].event == i) ++calls_end;
+      if (event.flags & (kUnknown | kFailed)) {
+        skip(event);
+      } else {
+        if (placement_ == Placement::recorded) place(event, calls_end);
+        modelled_ = true;
+        const std::uint64_t result = apply(event);
+        if (blocker_ != 0) remove_blocker();
+        if (watch_ != nullptr) {
+          watch_->after(i, event, result, memory_.records(), modelled_);
+          tally();
+        }
+      }
+      next_call_ = calls_end;
+    }
+    advance_rest(~std::uint32_t{0});
+    return outcome();
+  }
+
+ private:
+  const Program& program_;
+  const Placement placement_;
+  ReplayWatch* const watch_;
+  mm::FrameTable frames_;
+  mm::AddressSpace space_;
+  heap::TwinMemory twin_;
+  Memory memory_;
+  heap::Heap<Memory> heap_;
+  std::vector<Slot> slots_;
+  std::unordered_set<Address> cached_foreign_;  // blocks of thread arenas in the caches of modelled threads
+  CallCounts counted_;
+  std::size_t next_call_ = 0, next_touch_ = 0, next_rest_ = 0, next_break_ = 0;
+  std::uint32_t next_rest_time_ = 0;
+  std::size_t next_break_event_ = 0;
+  std::uint64_t failed_ = 0;
+  Address blocker_ = 0;
+  bool modelled_ = true;
+
+  void advance_rest(std::uint32_t time) {
+    while (next_rest_ < program_.rest.size() && program_.rest[next_rest_].time <= time)
+      twin_.set_rest_pages(program_.rest[next_rest_++].pages);
+    next_rest_time_ = next_rest_ < program_.rest.size() ? program_.rest[next_rest_].time : ~std::uint32_t{0};
+  }
+
+  void move_foreign_break(std::size_t event) {
+    while (next_break_ < program_.foreign_breaks.size() && program_.foreign_breaks[next_break_].event <= event) {
+      twin_.sbrk(program_.foreign_breaks[next_break_++].delta);
+    }
+    next_break_event_ = next_break_ < program_.foreign_breaks.size() ? program_.foreign_breaks[next_break_].event : ~std::size_t{0};
+  }
+
+  // Tells the twin where the kernel put the mappings of this event.
+  void place(const Event& event, std::size_t calls_end) {
+    if (!program_.calls_exact) {
+      if (event.flags & trace::kChunkMmapped && event.op != HeapOp::free) {
+        twin_.forget_placements();
+        twin_.place_next_map_at(page_floor(event.address - 16));
+      }
+      return;
+    }
+    if (next_call_ == calls_end) return;
+    twin_.forget_placements();
+    for (std::size_t i = next_call_; i < calls_end; ++i) {
+      const AllocatorCall& call = program_.calls[i];
+      if (call.kind == trace::CallKind::mmap) twin_.place_next_map_at(call.result);
+      if (call.kind == trace::CallKind::mremap && call.result != call.address) {
+        twin_.place_next_map_at(call.result);
+        // Something stood behind the mapping that the twin does not know: keep it from growing in place.
+        const auto blocked = space_.mmap({.address = VirtAddr(call.address + page_ceil(call.length)),
+                                          .length = ByteCount(kPageSize),
+                                          .prot = mm::kProtNone,
+                                          .flags = mm::kMapPrivate | mm::kMapAnonymous | mm::kMapFixedNoReplace});
+        if (blocked) blocker_ = blocked->value;
+      }
+    }
+  }
+
+  void remove_blocker() {
+    (void)space_.munmap(VirtAddr(blocker_), ByteCount(kPageSize));
+    blocker_ = 0;
+  }
+
+  void skip(const Event& event) {
+    if (event.op == HeapOp::realloc && !(event.flags & kFailed)) {
+      allocate(event);  // the old block was never seen: only its successor is
+    } else if (event.slot != kNoSlot) {
+      slots_[event.slot] = {};
+    }
+    if (watch_ != nullptr) tally();
+  }
+
+  std::uint64_t apply(const Event& event) {
+    switch (event.op) {
+      case HeapOp::free:
+        release(event);
+        return event.address;
+      case HeapOp::realloc:
+        return reallocate(event);
+      case HeapOp::mallopt:
+        return static_cast<std::uint64_t>(
+            heap_.mallopt(event.thread, static_cast<int>(event.other), static_cast<int>(event.size)));
+      case HeapOp::malloc_trim:
+        return static_cast<std::uint64_t>(heap_.malloc_trim(event.thread, program_.size_of(event)));
+      default:
+        return allocate(event);
+    }
+  }
+
+  Address allocate(const Event& event) {
+    const std::uint64_t size = program_.size_of(event);
+    Slot& slot = slots_[event.slot];
+    slot = {0, size, Home::main_arena};
+    if (!program_.threads[event.thread].main_arena) {
+      if (event.op == HeapOp::malloc) slot.address = heap_.malloc_from_tcache(event.thread, size);
+      if (slot.address == 0 && (event.flags & trace::kChunkNonMain)) {
+        slot.address = event.address;
+        slot.home = Home::foreign;
+      } else if (slot.address == 0 && (event.flags & trace::kChunkMmapped)) {
+        slot.address = map_for_thread(size);
+        slot.home = Home::own_mapping;
+        modelled_ = false;
+      }
+    }
+    if (slot.address == 0) slot.address = call_heap(event, size);
+    if (!cached_foreign_.empty() && slot.home == Home::main_arena && cached_foreign_.erase(slot.address) != 0) slot.home = Home::foreign;
+    finish_block(event, slot, 0);
+    return slot.address;
+  }
+
+  Address call_heap(const Event& event, std::uint64_t size) {
+    switch (event.op) {
+      case HeapOp::calloc: return heap_.calloc(event.thread, 1, size);
+      case HeapOp::memalign: return heap_.memalign(event.thread, event.other, size);
+      case HeapOp::pvalloc: return heap_.pvalloc(event.thread, size);
+      default: return heap_.malloc(event.thread, size);
+    }
+  }
+
+  Address reallocate(const Event& event) {
+    const std::uint64_t size = program_.size_of(event);
+    const Slot old = slots_[event.other];
+    slots_[event.other] = {};
+    Slot& slot = slots_[event.slot];
+    slot = {0, size, old.home};
+    switch (old.home) {
+      case Home::main_arena:
+        slot.address = heap_.realloc(event.thread, old.address, size);
+        if (slot.address == 0) {
+          heap_.free(event.thread, old.address);  // reality went on with the new block: keep the two in step
+        } else if (!cached_foreign_.empty() && cached_foreign_.erase(slot.address) != 0) {
+          slot.home = Home::foreign;
+        }
+        break;
+      case Home::foreign:
+        slot.address = event.address;
+        if (event.flags & trace::kChunkMmapped) {  // out of the thread's arena into a mapping
+          slot.address = map_for_thread(size);
+          slot.home = Home::own_mapping;
+        }
+        modelled_ = false;
+        break;
+      case Home::own_mapping:
+        slot.address = resize_for_thread(old, size);
+        modelled_ = false;
+        break;
+    }
+    finish_block(event, slot, std::min(old.size, size));
+    return slot.address;
+  }
+
+  void release(const Event& event) {
+    Slot& slot = slots_[event.slot];
+    if (slot.address != 0) {
+      switch (slot.home) {
+        case Home::main_arena:
+          heap_.free(event.thread, slot.address);
+          break;
+        case Home::foreign:
+          if (heap_.free_foreign(event.thread, slot.address, chunk_size_of(slot.size))) cached_foreign_.insert(slot.address);
+          modelled_ = false;
+          break;
+        case Home::own_mapping:
+          memory_.unmap(slot.address - 16, page_ceil(chunk_size_of(slot.size) + 8));
+          modelled_ = false;
+          break;
+      }
+    }
+    slot = {};
+  }
+
+  // A mapped chunk as malloc makes it (facts: total = chunk + 8 rounded up to pages), outside the modelled arena.
+  Address map_for_thread(std::uint64_t size) {
+    const Address base = memory_.map(page_ceil(chunk_size_of(size) + 8), heap::Protection::read_write);
+    if (base == heap::kFailed) return 0;
+    twin_.touch(base, 16, true);
+    return base + 16;
+  }
+
+  Address resize_for_thread(const Slot& old, std::uint64_t size) {
+    const std::uint64_t before = page_ceil(chunk_size_of(old.size) + 8), after = page_ceil(chunk_size_of(size) + 8);
+    if (old.address == 0 || before == after) return old.address;
+    const Address base = memory_.remap(old.address - 16, before, after);
+    return base == heap::kFailed ? 0 : base + 16;
+  }
+
+  // The program's own accesses to its new block.
+  void finish_block(const Event& event, const Slot& slot, std::uint64_t kept) {
+    if (slot.home == Home::foreign) modelled_ = false;
+    const std::size_t list = next_touch_;
+    if (event.flags & kPartial) ++next_touch_;
+    if (slot.address == 0) {
+      ++failed_;
+      return;
+    }
+    if (slot.home == Home::foreign) return;  // its pages are among the recorded rest
+    if (event.flags & kPartial) {
+      for (std::uint32_t i = program_.touch_offsets[list]; i < program_.touch_offsets[list + 1]; ++i)
+        twin_.touch(slot.address + program_.extents[i].begin, program_.extents[i].end - program_.extents[i].begin, true);
+    } else if (slot.size > kept) {
+      twin_.touch(slot.address + kept, slot.size - kept, true);
+    }
+  }
+
+  void tally() {
+    using heap::MemoryCall;
+    counted_.brk += memory_.count(MemoryCall::sbrk);
+    counted_.mmap += memory_.count(MemoryCall::map);
+    counted_.munmap += memory_.count(MemoryCall::unmap);
+    counted_.mremap += memory_.count(MemoryCall::remap);
+    counted_.madvise += memory_.count(MemoryCall::advise);
+    counted_.mprotect += memory_.count(MemoryCall::protect);
+    memory_.clear_log();
+  }
+
+  Prediction outcome() {
+    tally();
+    Prediction p;
+    const heap::TwinMemory::Faults faults = twin_.faults();
+    p.heap_minor = faults.heap_minor;
+    p.mmapped_minor = faults.mmapped_minor;
+    p.rest_minor = program_.observed.rest_minor;
+    p.major_faults = program_.observed.major();
+    p.rss_peak_bytes = twin_.peak_resident_pages() << kPageShift;
+    p.rss_end_bytes = twin_.resident_pages() << kPageShift;
+    p.calls = counted_;
+    const std::uint64_t resident = twin_.resident_heap_pages() + twin_.resident_mmapped_pages();
+    const std::uint64_t came = p.heap_minor + p.mmapped_minor;
+    p.released_pages = came > resident ? came - resident : 0;
+    p.failed = failed_;
+    p.cost_ns = cost_of(p, program_.costs);
+    return p;
+  }
+};
+
+}  // namespace
+
+heap::Parameters recorded_parameters(const Program& program) {
+  heap::Parameters parameters;
+  parameters.tunables = heap::Tunables::from_environment(program.tunables, program.environment);
+  parameters.cpus_online = program.cpus_online;
+  parameters.thp_madvise_bytes = program.thp_madvise_bytes;
+  return parameters;
+}
+
+Prediction replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch) {
+  return Replay(program, parameters, placement, watch).run();
+}
+
+}  // namespace faultline::replay

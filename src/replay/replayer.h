@@ -1,0 +1,36 @@
+// Replayer: runs a Program through heap model and twin kernel under one set of malloc parameters.
+// One object per replay; it holds its own machine, so replays on two threads are two Replayers over one Program.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "heap/on/logging_memory.h"
+#include "heap/parameters.h"
+#include "replay/prediction.h"
+#include "replay/program.h"
+
+namespace faultline::replay {
+
+// Sees every event after it was replayed.
+class ReplayWatch {
+ public:
+  virtual ~ReplayWatch() = default;
+  // result: the model's address (alloc) or return value. calls: what the model asked of the kernel in this event.
+  // modelled: false for blocks of thread arenas, which are passed through at their recorded address.
+  virtual void after(std::size_t index, const Event& event, std::uint64_t result, std::span<const heap::CallRecord> calls,
+                     bool modelled) = 0;
+};
+
+enum class Placement : std::uint8_t {
+  recorded,  // mmap answers what it answered when recorded: for comparing addresses
+  own,       // the twin's kernel chooses, top-down
+};
+
+// The parameters the recorded process ran with.
+heap::Parameters recorded_parameters(const Program& program);
+
+// watch may be nullptr: then nothing is logged per event.
+Prediction replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch = nullptr);
+
+}  // namespace faultline::replay

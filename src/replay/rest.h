@@ -1,0 +1,35 @@
+// Resident pages of everything that is not malloc's: files, stack, data, the program's own mappings, thread arenas.
+// They are not predicted. They are put together from what was recorded, never from RSS samples:
+//   - what is resident in each mapping when the process ends (smaps, residency of anonymous mappings),
+//   - spread over time by the recorded faults in that mapping (all of it at the start if no fault was recorded there),
+//   - and for mappings that are gone by then: one page per recorded fault until munmap, MADV_DONTNEED or a MAP_FIXED
+//     mapping took the page away.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "replay/fault_split.h"
+#include "replay/program.h"
+#include "replay/smaps.h"
+#include "replay/touch_model.h"
+#include "trace/event.h"
+
+namespace faultline::replay {
+
+struct RestInput {
+  std::span<const trace::FaultEvent> faults;  // by time
+  std::span<const FaultArea> areas;           // one per fault
+  std::span<const trace::MemoryCall> calls;   // by begin_ns
+  std::span<const Mapping> exit_mappings;     // empty if the end was not seen
+  std::span<const ChunkSpan> live_chunks;     // mmapped chunks alive at the end
+  std::span<const std::pair<std::uint64_t, std::uint64_t>> recorder_ranges;
+  AddressRange heap;
+  const ExitResidency* residency = nullptr;
+  std::uint64_t time_unit_ns = 1000;
+};
+
+std::vector<RestStep> rest_timeline(const RestInput& input);
+
+}  // namespace faultline::replay

@@ -1,0 +1,183 @@
+#include "replay/verify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "replay/replayer.h"
+
+namespace faultline::replay {
+namespace {
+
+using trace::CallKind;
+using trace::HeapOp;
+
+std::string operation_of(const Program& program, const Event& event) {
+  const std::uint64_t size = program.size_of(event);
+  switch (event.op) {
+    case HeapOp::malloc: return fmt::format("malloc({})", size);
+    case HeapOp::calloc: return fmt::format("calloc of {} bytes", size);
+    case HeapOp::realloc: return fmt::format("realloc to {}", size);
+    case HeapOp::free: return fmt::format("free({:#x})", event.address);
+    case HeapOp::memalign: return fmt::format("memalign({}, {})", event.other, size);
+    case HeapOp::pvalloc: return fmt::format("pvalloc({})", size);
+    case HeapOp::mallopt: return fmt::format("mallopt({}, {})", static_cast<int>(event.other), static_cast<int>(event.size));
+    case HeapOp::malloc_trim: return fmt::format("malloc_trim({})", size);
+  }
+  return "?";
+}
+
+// The model's call in the recording's terms.
+AllocatorCall as_recorded(const heap::CallRecord& call) {
+  AllocatorCall made{.address = call.address, .length = call.length, .new_length = call.new_length, .result = call.result};
+  switch (call.kind) {
+    case heap::MemoryCall::sbrk:
+      made.kind = CallKind::brk;
+      made.address = call.result + static_cast<std::uint64_t>(call.delta);
+      break;
+    case heap::MemoryCall::map: made.kind = CallKind::mmap; break;
+    case heap::MemoryCall::unmap: made.kind = CallKind::munmap; break;
+    case heap::MemoryCall::remap: made.kind = CallKind::mremap; break;
+    case heap::MemoryCall::protect: made.kind = CallKind::mprotect; break;
+    case heap::MemoryCall::advise: made.kind = CallKind::madvise; break;
+  }
+  return made;
+}
+
+// Where mmap puts a mapping is the kernel's choice, so its address is not compared.
+bool same_call(const AllocatorCall& x, const AllocatorCall& y) {
+  if (x.kind != y.kind) return false;
+  switch (x.kind) {
+    case CallKind::brk: return x.address == y.address;
+    case CallKind::mmap: return x.length == y.length;
+    default: return x.address == y.address && x.length == y.length && x.new_length == y.new_length;
+  }
+}
+
+std::string text_of(const AllocatorCall& call) {
+  switch (call.kind) {
+    case CallKind::brk: return fmt::format("brk({:#x})", call.address);
+    case CallKind::mmap: return fmt::format("mmap({})", call.length);
+    case CallKind::munmap: return fmt::format("munmap({:#x}, {})", call.address, call.length);
+    case CallKind::mremap: return fmt::format("mremap({:#x}, {}, {})", call.address, call.length, call.new_length);
+    case CallKind::madvise: return fmt::format("madvise({:#x}, {})", call.address, call.length);
+    case CallKind::mprotect: return fmt::format("mprotect({:#x}, {})", call.address, call.length);
+  }
+  return "?";
+}
+
+class Comparison : public ReplayWatch {
+ public:
+  Comparison(const Program& program, Verification& out) : program_(program), out_(out) {}
+
+  void after(std::size_t index, const Event& event, std::uint64_t result, std::span<const heap::CallRecord> calls,
+             bool modelled) override {
+    compare_calls(index, event, calls, modelled);
+    const bool has_result = event.op != HeapOp::free;
+    if (!has_result || (event.flags & (kUnknown | kFailed))) return;
+    if (!modelled) {
+      ++out_.not_modelled;
+      return;
+    }
+    ++out_.addresses_total;
+    if (result == event.address) {
+      ++out_.addresses_matched;
+    } else if (!out_.first_address) {
+      out_.first_address = at(index, event);
+      const bool address = event.op != HeapOp::mallopt && event.op != HeapOp::malloc_trim;
+      out_.first_address->expected = address ? fmt::format("{:#x}", event.address) : fmt::format("{}", event.address);
+      out_.first_address->got = address ? fmt::format("{:#x}", result) : fmt::format("{}", result);
+    }
+  }
+
+ private:
+  const Program& program_;
+  Verification& out_;
+  std::size_t next_ = 0;  // in program_.calls
+
+  Divergence at(std::size_t index, const Event& event) const {
+    return {.event = index,
+            .time_ns = event.time * program_.time_unit_ns,
+            .tid = program_.threads[event.thread].tid,
+            .stack = event.stack,
+            .operation = operation_of(program_, event),
+            .expected = {},
+            .got = {}};
+  }
+
+  // Call by call within the event: one that is missing does not shift all that follow.
+  void compare_calls(std::size_t index, const Event& event, std::span<const heap::CallRecord> model, bool modelled) {
+    while (next_ < program_.calls.size() && program_.calls[next_].event < index) miss_unreplayed(), ++next_;
+    std::size_t end = next_;
+    while (end < program_.calls.size() && program_.calls[end].event == index) ++end;
+    const std::size_t first = next_;
+    next_ = end;
+    if (!program_.calls_exact || !modelled) return;
+    const std::size_t recorded = end - first;
+    out_.calls_total += std::max(recorded, model.size());
+    bool equal = recorded == model.size();
+    for (std::size_t i = 0; i < std::min(recorded, model.size()); ++i) {
+      if (same_call(program_.calls[first + i], as_recorded(model[i]))) {
+        ++out_.calls_matched;
+      } else {
+        equal = false;
+      }
+    }
+    if (equal || out_.first_call) return;
+    out_.first_call = at(index, event);
+    for (std::size_t i = 0; i < recorded; ++i)
+      out_.first_call->expected += (i ? ", " : "") + text_of(program_.calls[first + i]);
+    for (std::size_t i = 0; i < model.size(); ++i) out_.first_call->got += (i ? ", " : "") + text_of(as_recorded(model[i]));
+    if (recorded == 0) out_.first_call->expected = "no call";
+    if (model.empty()) out_.first_call->got = "no call";
+  }
+
+  // Calls of an event that could not be replayed (its block is unknown): the model made none.
+  void miss_unreplayed() {
+    if (program_.calls_exact) ++out_.calls_total;
+  }
+};
+
+}  // namespace
+
+double Pair::error() const {
+  if (predicted == observed) return 0;
+  if (observed == 0) return 1;
+  return std::abs(static_cast<double>(predicted) - static_cast<double>(observed)) / static_cast<double>(observed);
+}
+
+bool Verification::faults_within() const {
+  return !faults_compared || (minor.error() <= kTolerance && heap_and_mmapped().error() <= kTolerance);
+}
+
+std::optional<double> Verification::fault_error() const {
+  if (!faults_compared) return std::nullopt;
+  return heap_and_mmapped().error();
+}
+
+std::optional<double> Verification::rss_error() const {
+  if (!rss_compared) return std::nullopt;
+  return rss_peak.error();
+}
+
+Verification verify(const Program& program) {
+  Verification v;
+  v.events = program.events.size();
+  v.calls_compared = program.calls_exact;
+  Comparison comparison(program, v);
+  v.prediction = replay(program, recorded_parameters(program), Placement::recorded, &comparison);
+  const Observed& seen = program.observed;
+  v.faults_compared = seen.faults;
+  v.heap_minor = {v.prediction.heap_minor, seen.heap_minor};
+  v.mmapped_minor = {v.prediction.mmapped_minor, seen.mmapped_minor};
+  v.rest_minor = {seen.rest_minor, seen.rest_minor};
+  v.minor = {v.prediction.minor_faults(), seen.minor()};
+  v.major = {v.prediction.major_faults, seen.major()};
+  v.rss_compared = seen.rss_peak_bytes != 0;
+  v.rss_peak = {v.prediction.rss_peak_bytes, seen.rss_peak_bytes};
+  v.rss_end = {v.prediction.rss_end_bytes, seen.rss_end_bytes};
+  return v;
+}
+
+}  // namespace faultline::replay
