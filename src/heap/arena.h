@@ -33,9 +33,6 @@ class Arena {
   void consolidate();
   bool trim(std::uint64_t pad);  // malloc_trim: whole free pages go back, then the top
 
-  // How much of a chunk carved from today's top would have to be cleared: the rest was never handed out.
-  std::uint64_t used_before_in_top() const;
-
   Address top() const { return top_; }
   std::uint64_t top_size() const { return top_ == 0 ? 0 : headers_.size(top_); }
   Address heap_start() const { return heap_start_; }

@@ -93,7 +93,7 @@ void Arena<Memory>::adopt_new_area(Tcache* tcache, Address start, std::uint64_t 
     aligned = align_up(start, kChunkAlignment);
     correction = aligned - start + old_size;
     const Address would_end = start + size + correction;
-    correction += align_up(would_end, granularity()) - would_end;
+    correction += align_up(would_end, memory_.page_size()) - would_end;  // never to a huge page
     end = move_break(static_cast<std::int64_t>(correction));
     if (end == 0) {
       correction = 0;
@@ -161,12 +161,6 @@ bool Arena<Memory>::trim(std::uint64_t pad) {
     }
   }
   return trim_top(pad) || gave;
-}
-
-template <MemoryProvider Memory>
-std::uint64_t Arena<Memory>::used_before_in_top() const {
-  const std::uint64_t below_high_water = heap_start_ + max_system_mem_ - top_;  // wraps when top is above it all
-  return std::max(top_size(), below_high_water);
 }
 
 }  // namespace faultline::heap

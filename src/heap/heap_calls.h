@@ -53,14 +53,15 @@ Address Heap<Memory>::malloc_from_tcache(ThreadId thread, std::uint64_t size) {
   return slot < settings_.tcache_bins && tcache->count(slot) > 0 ? tcache->get(memory_, slot) : 0;
 }
 
-// calloc never looks into the cache. It clears only what may have been used before.
+// calloc never looks into the cache. What a growth of the heap added behind the old top is known to be zero, even where
+// the heap had been before and was trimmed: Linux hands out zero pages (glibc's MORECORE_CLEARS is 2 there).
 template <MemoryProvider Memory>
 Address Heap<Memory>::calloc(ThreadId thread, std::uint64_t count, std::uint64_t size) {
   std::uint64_t bytes = 0;
   if (__builtin_mul_overflow(count, size, &bytes)) return 0;
   Tcache* const tcache = cache(thread);
   const Address old_top = arena_.top();
-  const std::uint64_t used_before = old_top == 0 ? 0 : arena_.used_before_in_top();
+  const std::uint64_t old_top_size = arena_.top_size();
   const Address user = arena_.allocate(tcache, bytes);
   if (user == 0) return 0;
   const Address chunk = chunk_of_user(user);
@@ -70,7 +71,7 @@ Address Heap<Memory>::calloc(ThreadId thread, std::uint64_t count, std::uint64_t
     return user;
   }
   std::uint64_t dirty = head & ~kFlagBits;
-  if (settings_.perturb == 0 && chunk == old_top && dirty > used_before) dirty = used_before;
+  if (settings_.perturb == 0 && chunk == old_top && dirty > old_top_size) dirty = old_top_size;
   memory_.clear(user, dirty - 8);
   return user;
 }

@@ -1,0 +1,152 @@
+#include "heap_compare.h"
+
+#include "heap/heap.h"
+#include "heap_script_memory.h"
+
+namespace faultline::diff {
+namespace {
+
+using heap::Address;
+using Model = heap::Heap<ScriptMemory>;
+constexpr heap::ThreadId kThread = 1;
+std::size_t op_now = 0;
+
+class ModelRun {
+ public:
+  ModelRun(const DriverRun& run, const heap::Parameters& parameters)
+      : memory_(run), model_(memory_, parameters), check_residency_(run.header().check_residency != 0), slots_(kSlots) {}
+
+  std::uint64_t perform(const Op& op) {
+    Address& slot = slots_[op.slot % kSlots];
+    switch (op.kind) {
+      case kOpRealloc: {
+        const Address moved = model_.realloc(kThread, slot, op.a);
+        if (moved != 0 || op.a == 0) slot = moved;
+        return moved;
+      }
+      case kOpFree:
+        if (slot != 0) {
+          if (!model_.owns(slot)) throw Mismatch{"model: owns() denies a live block"};
+          model_.free(kThread, slot);
+        }
+        slot = 0;
+        return 0;
+      case kOpTrim: return static_cast<std::uint64_t>(model_.malloc_trim(kThread, op.a));
+      case kOpMallopt:
+        return static_cast<std::uint64_t>(model_.mallopt(kThread, static_cast<int>(op.a), static_cast<int>(op.b)));
+      case kOpSbrk: return memory_.sbrk(static_cast<std::int64_t>(op.a));
+      case kOpRefuse: return 0;  // the memory answers as the driver's did
+      case kOpWalk: model_.check_invariants(); return walk();
+      case kOpResident: return resident(slot);
+      default: return slot != 0 ? 0 : slot = allocate(op);
+    }
+  }
+
+  Answer answer(const Op& op, std::uint64_t result) {
+    const bool gives_block = op.kind == kOpRealloc || op.kind < kOpFree || (op.kind > kOpFree && op.kind < kOpTrim);
+    Answer out{};
+    out.result = result;
+    if (gives_block && result != 0) {
+      out.head = memory_.load_word(result - 8);
+      if ((out.head & heap::kMmapped) != 0) out.offset = memory_.load_word(result - 16);
+    }
+    const heap::HeapState s = model_.state();
+    out.brk = memory_.current_break();
+    out.top = s.top;
+    out.top_size = s.top_size;
+    out.system_mem = s.system_mem;
+    out.max_system_mem = s.max_system_mem;
+    out.mmapped_bytes = s.mmapped_bytes;
+    out.mmap_threshold = s.mmap_threshold;
+    out.trim_threshold = s.trim_threshold;
+    out.n_mmaps = static_cast<std::uint32_t>(s.n_mmaps);
+    out.calls = memory_.calls_made();
+    return out;
+  }
+
+ private:
+  Address allocate(const Op& op) {
+    switch (op.kind) {
+      case kOpMalloc: return model_.malloc(kThread, op.a);
+      case kOpCalloc: return model_.calloc(kThread, op.a, op.b);
+      case kOpValloc: return model_.memalign(kThread, kPageSize, op.a);
+      case kOpPvalloc: return model_.pvalloc(kThread, op.a);
+      default: return model_.memalign(kThread, op.a, op.b);
+    }
+  }
+
+  std::uint64_t walk() const {
+    const heap::HeapState s = model_.state();
+    if (s.system_mem == 0 || s.heap_start == 0) return 0;
+    std::uint64_t hash = 0;
+    Address at = heap::align_up(s.heap_start, heap::kChunkAlignment);
+    for (unsigned fences = 0; fences < 2;) {
+      const std::uint64_t head = memory_.load_word(at + 8), size = head & ~heap::kFlagBits;
+      hash = mix(mix(hash, at - memory_.start_break()), head);
+      if (at == s.top) break;
+      fences = size == heap::kChunkHeader ? fences + 1 : 0;
+      at += size;
+    }
+    return hash;
+  }
+
+  std::uint64_t resident(Address block) const {
+    if (!check_residency_) return 0;
+    const Address base = model_.state().heap_start, end = memory_.current_break();
+    std::uint64_t hash = 0;
+    if (base >= memory_.start_break() && base < end) hash = memory_.hash_residency(hash, base, end);
+    if (block != 0) {
+      const heap::ChunkInfo chunk = model_.chunk_of(block);
+      if (chunk.mmapped) hash = memory_.hash_residency(hash, chunk.address, chunk.address + chunk.size);
+    }
+    return hash;
+  }
+
+  ScriptMemory memory_;
+  Model model_;
+  bool check_residency_;
+  std::vector<Address> slots_;
+};
+
+std::optional<std::string> difference(const Answer& model, const Answer& libc) {
+  std::string text;
+  const auto field = [&text](const char* name, std::uint64_t ours, std::uint64_t theirs) {
+    if (ours != theirs) text += fmt::format("{}{}: model {:#x}, libc {:#x}", text.empty() ? "" : "; ", name, ours, theirs);
+  };
+  field("result", model.result, libc.result);
+  field("size word", model.head, libc.head);
+  field("mapping offset", model.offset, libc.offset);
+  field("brk", model.brk, libc.brk);
+  field("top", model.top, libc.top);
+  field("top size", model.top_size, libc.top_size);
+  field("system_mem", model.system_mem, libc.system_mem);
+  field("max_system_mem", model.max_system_mem, libc.max_system_mem);
+  field("mmapped bytes", model.mmapped_bytes, libc.mmapped_bytes);
+  field("mmap_threshold", model.mmap_threshold, libc.mmap_threshold);
+  field("trim_threshold", model.trim_threshold, libc.trim_threshold);
+  field("n_mmaps", model.n_mmaps, libc.n_mmaps);
+  field("system calls so far", model.calls, libc.calls);
+  if (text.empty()) return std::nullopt;
+  return text;
+}
+
+}  // namespace
+
+std::size_t current_op() { return op_now; }
+
+std::optional<Difference> compare(const DriverRun& run, const std::vector<Op>& ops, const heap::Parameters& parameters) {
+  ModelRun model(run, parameters);
+  const std::span<const Answer> answers = run.answers();
+  for (op_now = 0; op_now < ops.size(); ++op_now) {
+    const Op& op = ops[op_now];
+    try {
+      const std::uint64_t result = model.perform(op);
+      if (auto what = difference(model.answer(op, result), answers[op_now])) return Difference{op_now, std::move(*what)};
+    } catch (const Mismatch& mismatch) {
+      return Difference{op_now, mismatch.what};
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace faultline::diff

@@ -1,0 +1,144 @@
+// Differential test: random heap programs on the real glibc 2.36 and on the model. Compared after every operation: the
+// pointer, size word, break, top, system_mem, mapped bytes and both thresholds; every memory system call with its
+// arguments, in order; now and then all chunk headers and the set of pages that malloc itself has touched.
+//
+//   FAULTLINE_HEAP_OPS   how many operations in all      FAULTLINE_HEAP_SEED   where to begin; printed on failure
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "heap_compare.h"
+
+namespace faultline::diff {
+namespace {
+
+constexpr const char* kTunableSets[] = {
+    "",
+    "glibc.malloc.tcache_count=0",
+    "glibc.malloc.tcache_count=100",
+    "glibc.malloc.tcache_max=200",
+    "glibc.malloc.tcache_unsorted_limit=3",
+    "glibc.malloc.mxfast=0",
+    "glibc.malloc.mxfast=160:glibc.malloc.tcache_count=2",
+    "glibc.malloc.mmap_threshold=40000",
+    "glibc.malloc.mmap_threshold=1000000000:glibc.malloc.trim_threshold=1000000000",
+    "glibc.malloc.mmap_max=0",
+    "glibc.malloc.mmap_max=3",
+    "glibc.malloc.top_pad=0",
+    "glibc.malloc.top_pad=1000000:glibc.malloc.trim_threshold=0",
+    "glibc.malloc.trim_threshold=5000",
+    "glibc.malloc.perturb=90",
+    "glibc.malloc.mmap_threshold=1G:glibc.malloc.tcache_count=0",
+    "glibc.malloc.mmap_threshold=0:glibc.malloc.mmap_max=40",
+    "glibc.malloc.hugetlb=1",
+    "glibc.malloc.hugetlb=1:glibc.malloc.top_pad=300000:glibc.malloc.tcache_count=1",
+    "glibc.malloc.arena_max=1:glibc.malloc.mxfast=64:glibc.malloc.tcache_max=0",
+};
+
+std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
+  const char* const text = std::getenv(variable);
+  return text != nullptr ? std::strtoull(text, nullptr, 0) : otherwise;
+}
+
+std::string first_line(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+bool thp_is(const char* mode) {
+  return first_line("/sys/kernel/mm/transparent_hugepage/enabled").find(mode) != std::string::npos;
+}
+
+heap::Parameters parameters_for(const std::string& tunables) {
+  heap::Parameters parameters;
+  parameters.tunables = heap::Tunables::from_environment(tunables, {});
+  if (thp_is("[madvise]")) {
+    parameters.thp_madvise_bytes = std::strtoull(first_line("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size").c_str(), nullptr, 10);
+  }
+  return parameters;
+}
+
+struct Case {
+  std::uint64_t seed = 0;
+  Style style = Style::tiny;
+  std::string tunables;
+};
+
+// What runs right now, so that a failed FL_ASSERT can say where.
+Case running;
+
+void on_abort(int) {
+  const std::string line = fmt::format("the model asserted: seed {}, style {}, GLIBC_TUNABLES='{}', operation {}\n", running.seed,
+                                       name_of(running.style), running.tunables, current_op());
+  (void)!write(STDERR_FILENO, line.data(), line.size());
+  _exit(1);
+}
+
+Result<std::optional<Difference>> run_once(const Case& c, const std::vector<Op>& ops) {
+  const bool residency = c.tunables.find("hugetlb") == std::string::npos && !thp_is("[always]");
+  FL_TRY(const DriverRun run, DriverRun::start(HEAP_DRIVER, c.tunables, ops, residency));
+  return compare(run, ops, parameters_for(c.tunables));
+}
+
+// Drops ever smaller runs of operations while the rest still differs.
+std::vector<Op> shrink(const Case& c, std::vector<Op> ops, std::size_t at) {
+  ops.resize(std::min(ops.size(), at + 1));
+  unsigned tries = 0;
+  for (std::size_t piece = ops.size() / 2; piece > 0 && tries < 3000; piece /= 2) {
+    for (std::size_t from = 0; from + piece <= ops.size() && tries < 3000; ++tries) {
+      std::vector<Op> fewer(ops.begin(), ops.begin() + static_cast<std::ptrdiff_t>(from));
+      fewer.insert(fewer.end(), ops.begin() + static_cast<std::ptrdiff_t>(from + piece), ops.end());
+      const auto found = run_once(c, fewer);
+      if (found && *found) {
+        fewer.resize((*found)->op + 1);
+        ops = std::move(fewer);
+      } else {
+        from += piece;
+      }
+    }
+  }
+  return ops;
+}
+
+std::string report(const Case& c, const std::vector<Op>& ops, const Difference& difference) {
+  std::ostringstream out;
+  out << "seed " << c.seed << ", style " << name_of(c.style) << ", GLIBC_TUNABLES='" << c.tunables << "'\noperation "
+      << difference.op << ": " << describe(ops[difference.op]) << "\n" << difference.what << "\nshortest program found:\n";
+  const std::vector<Op> fewer = shrink(c, ops, difference.op);
+  for (const Op& op : fewer) out << "  " << describe(op) << "\n";
+  if (const auto last = run_once(c, fewer); last && *last) out << "  // " << (*last)->what << "\n";
+  return out.str();
+}
+
+TEST(HeapDiff, ModelEqualsGlibc) {
+  const std::uint64_t total = number_from("FAULTLINE_HEAP_OPS", 2'200'000);
+  const std::uint64_t first_seed = number_from("FAULTLINE_HEAP_SEED", 1);
+  constexpr std::uint64_t kOps = 10'000;
+  signal(SIGABRT, on_abort);
+  std::uint64_t done = 0, calls = 0, traces = 0;
+  for (std::uint64_t seed = first_seed; done < total; ++seed) {
+    const std::size_t set = (seed / static_cast<std::uint64_t>(Style::count)) % std::size(kTunableSets);
+    running = {seed, static_cast<Style>(seed % static_cast<std::uint64_t>(Style::count)), kTunableSets[set]};
+    const std::vector<Op> ops = make_trace(seed, running.style, kOps);
+    const bool residency = running.tunables.find("hugetlb") == std::string::npos && !thp_is("[always]");
+    const auto run = DriverRun::start(HEAP_DRIVER, running.tunables, ops, residency);
+    if (!run && run.error().message().starts_with("SKIP")) GTEST_SKIP() << run.error().message();
+    ASSERT_TRUE(run) << "seed " << seed << ", style " << name_of(running.style) << ", '" << running.tunables << "': " << run.error().message();
+    const auto difference = compare(*run, ops, parameters_for(running.tunables));
+    if (difference) FAIL() << report(running, ops, *difference);
+    done += ops.size();
+    calls += run->calls().size();
+    ++traces;
+  }
+  signal(SIGABRT, SIG_DFL);
+  std::cout << fmt::format("{} operations in {} traces from seed {}, {} system calls: no difference\n", done, traces, first_seed, calls);
+}
+
+}  // namespace
+}  // namespace faultline::diff

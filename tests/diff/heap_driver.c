@@ -1,0 +1,251 @@
+/* Runs a list of heap operations on the libc it is linked with and writes down what happened, operation by operation,
+   with every memory system call in between. No stdio, no allocation of its own.
+
+   The calls are caught by seccomp (SECCOMP_RET_TRAP): the SIGSYS handler makes the call itself from the one instruction
+   that the filter lets through, and can refuse it instead. No privilege and no tracer is needed. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <link.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "heap_wire.h"
+
+static struct Shared* shared;
+static struct Op* ops;
+static struct Answer* answers;
+static struct Call* calls;
+static void* slots[kSlots];
+static unsigned char residency[1 << 20]; /* one byte a page: heaps up to 4 GiB */
+
+/* Where glibc 2.36 keeps these, found by signature in libc's data (struct malloc_state, struct malloc_par). */
+static const uint64_t* arena; /* at its top field */
+static const uint64_t* parameters;
+enum { kArenaSystemMem = (2184 - 96) / 8, kArenaMaxSystemMem = (2192 - 96) / 8 };
+
+static uint32_t refuse_mask, refuse_left;
+
+/* ---- system calls ---- */
+extern char driver_syscall_end[];
+uint64_t driver_syscall(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
+__asm__(
+    ".text\n.globl driver_syscall\n.type driver_syscall, @function\ndriver_syscall:\n"
+    "mov %rdi, %rax\nmov %rsi, %rdi\nmov %rdx, %rsi\nmov %rcx, %rdx\nmov %r8, %r10\nmov %r9, %r8\nmov 8(%rsp), %r9\n"
+    "syscall\n.globl driver_syscall_end\ndriver_syscall_end:\nret\n.size driver_syscall, .-driver_syscall\n");
+
+static int refused(uint64_t number, uint64_t address) {
+  const uint32_t bit = number == kCallBrk ? kRefuseBrk : number == kCallMmap ? kRefuseMmap : number == kCallMremap ? kRefuseMremap : 0;
+  if (refuse_left == 0 || (refuse_mask & bit) == 0) return 0;
+  if (number == kCallBrk && address <= (uint64_t)sbrk(0)) return 0; /* shrinking never fails */
+  --refuse_left;
+  return 1;
+}
+
+static void on_sigsys(int signal_number, siginfo_t* info, void* context) {
+  greg_t* r = ((ucontext_t*)context)->uc_mcontext.gregs;
+  const uint64_t number = (uint64_t)info->si_syscall;
+  uint64_t result;
+  (void)signal_number;
+  if (refused(number, (uint64_t)r[REG_RDI])) {
+    result = number == kCallBrk ? (uint64_t)sbrk(0) : (uint64_t)-ENOMEM;
+  } else {
+    result = driver_syscall(number, (uint64_t)r[REG_RDI], (uint64_t)r[REG_RSI], (uint64_t)r[REG_RDX],
+                            (uint64_t)r[REG_R10], (uint64_t)r[REG_R8], (uint64_t)r[REG_R9]);
+  }
+  r[REG_RAX] = (greg_t)result;
+  if (shared->call_count >= shared->call_capacity) {
+    shared->status = kLogFull;
+    _exit(0);
+  }
+  const uint64_t extra = number == kCallMremap || number == kCallMadvise ? (uint64_t)r[REG_RDX] : 0;
+  const struct Call call = {number, (uint64_t)r[REG_RDI], (uint64_t)r[REG_RSI], extra, result};
+  calls[shared->call_count++] = call;
+}
+
+static int catch_memory_calls(void) {
+  static const uint32_t caught[] = {kCallMmap, kCallMprotect, kCallMunmap, kCallBrk, kCallMremap, kCallMadvise};
+  enum { kCaught = sizeof caught / sizeof caught[0] };
+  const uint64_t allowed = (uint64_t)driver_syscall_end;
+  struct sock_filter filter[kCaught + 8];
+  unsigned n = 0;
+  filter[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer));
+  filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)allowed, 0, 2);
+  filter[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, instruction_pointer) + 4);
+  filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(allowed >> 32), kCaught + 1, 0);
+  filter[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+  for (unsigned i = 0; i < kCaught; ++i) {
+    filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, caught[i], (uint8_t)(kCaught - i), 0);
+  }
+  filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP);
+  struct sock_fprog program = {(unsigned short)n, filter};
+  struct sigaction action = {.sa_sigaction = on_sigsys, .sa_flags = SA_SIGINFO};
+  if (sigaction(SIGSYS, &action, NULL) != 0) return 0;
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return 0;
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* ---- glibc's own state ---- */
+static int find_state(struct dl_phdr_info* info, size_t size, void* after_init) {
+  (void)size;
+  for (int i = 0; i < info->dlpi_phnum; ++i) {
+    const ElfW(Phdr)* segment = &info->dlpi_phdr[i];
+    if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W) == 0) continue;
+    const uint64_t* word = (const uint64_t*)((info->dlpi_addr + segment->p_vaddr + 7) & ~UINT64_C(7));
+    const uint64_t* end = (const uint64_t*)(info->dlpi_addr + segment->p_vaddr + segment->p_memsz) - 16;
+    for (; word < end; ++word) {
+      const uint64_t at = (uint64_t)word;
+      if (!after_init) {
+        if (word[0] == 131072 && word[1] == 131072 && word[2] == 131072 && word[3] == 8 && (uint32_t)word[8] == 65536) {
+          parameters = word;
+        }
+      } else if (word[0] == at && word[1] == 0 && word[2] == at && word[3] == at && word[4] == at + 16) {
+        arena = word;
+      }
+    }
+  }
+  return 0;
+}
+
+static int find_glibc_state(void) {
+  dl_iterate_phdr(find_state, NULL);
+  const struct mallinfo2 before = mallinfo2(); /* makes glibc read its tunables; allocates nothing */
+  dl_iterate_phdr(find_state, &arena);
+  return arena != NULL && parameters != NULL && before.arena == 0;
+}
+
+static int state_agrees_with_mallinfo(void) {
+  const struct mallinfo2 info = mallinfo2();
+  return info.arena == arena[kArenaSystemMem] && info.hblkhd == parameters[10] &&
+         info.hblks == (uint32_t)(parameters[7] >> 32);
+}
+
+static uint64_t top_size(void) { return ((const uint64_t*)arena[0])[1] & ~UINT64_C(7); }
+
+static uint64_t walk_first_segment(void) {
+  uint64_t hash = 0, at = (shared->start_brk + 15) & ~UINT64_C(15);
+  if (arena[kArenaSystemMem] == 0 || parameters[12] == 0) return 0;
+  at = (parameters[12] + 15) & ~UINT64_C(15); /* sbrk_base */
+  for (unsigned fences = 0; fences < 2;) {
+    const uint64_t head = ((const uint64_t*)at)[1];
+    hash = mix(mix(hash, at - shared->start_brk), head);
+    if (at == arena[0]) break;
+    fences = (head & ~UINT64_C(7)) == 16 ? fences + 1 : 0;
+    at += head & ~UINT64_C(7);
+  }
+  return hash;
+}
+
+static uint64_t hash_residency(uint64_t hash, uint64_t start, uint64_t end) {
+  const uint64_t low = start & ~UINT64_C(4095), high = (end + 4095) & ~UINT64_C(4095);
+  if (high <= low || high - low > ((uint64_t)sizeof residency << 12)) return hash;
+  if (mincore((void*)low, high - low, residency) != 0) return mix(hash, 0xbad);
+  for (uint64_t page = 0; page < (high - low) >> 12; ++page) hash = mix(hash, residency[page] & 1U);
+  return hash;
+}
+
+static uint64_t resident_pages(uint32_t slot) {
+  uint64_t hash = 0, base = parameters[12];
+  if (!shared->check_residency) return 0;
+  if (base >= shared->start_brk && base < (uint64_t)sbrk(0)) hash = hash_residency(hash, base, (uint64_t)sbrk(0));
+  if (slots[slot] != NULL) {
+    const uint64_t* chunk = (const uint64_t*)slots[slot] - 2;
+    if (chunk[1] & 2) hash = hash_residency(hash, (uint64_t)chunk - chunk[0], (uint64_t)chunk + (chunk[1] & ~UINT64_C(7)));
+  }
+  return hash;
+}
+
+/* ---- operations ---- */
+static uint64_t run(const struct Op* op) {
+  void** slot = &slots[op->slot % kSlots];
+  void* block = NULL;
+  switch (op->kind) {
+    case kOpRealloc: {
+      void* moved = realloc(*slot, op->a);
+      if (moved != NULL || op->a == 0) *slot = moved;
+      return (uint64_t)moved;
+    }
+    case kOpFree:
+      if (*slot != NULL) free(*slot);
+      *slot = NULL;
+      return 0;
+    case kOpTrim: return (uint64_t)malloc_trim(op->a);
+    case kOpMallopt: return (uint64_t)mallopt((int)(int64_t)op->a, (int)(int64_t)op->b);
+    case kOpSbrk: return (uint64_t)sbrk((intptr_t)op->a);
+    case kOpRefuse:
+      refuse_mask = (uint32_t)op->a;
+      refuse_left = (uint32_t)op->b;
+      return 0;
+    case kOpWalk: return walk_first_segment();
+    case kOpResident: return resident_pages(op->slot % kSlots);
+    default: break;
+  }
+  if (*slot != NULL) return 0;
+  switch (op->kind) {
+    case kOpMalloc: block = malloc(op->a); break;
+    case kOpCalloc: block = calloc(op->a, op->b); break;
+    case kOpMemalign: block = memalign(op->a, op->b); break;
+    case kOpPosixMemalign:
+      if (posix_memalign(&block, op->a, op->b) != 0) block = NULL;
+      break;
+    case kOpAlignedAlloc: block = aligned_alloc(op->a, op->b); break;
+    case kOpValloc: block = valloc(op->a); break;
+    case kOpPvalloc: block = pvalloc(op->a); break;
+    default: break;
+  }
+  *slot = block;
+  return (uint64_t)block;
+}
+
+static void answer(struct Answer* out, const struct Op* op, uint64_t result) {
+  const int gives_block = op->kind == kOpRealloc || op->kind < kOpFree || (op->kind > kOpFree && op->kind < kOpTrim);
+  out->result = result;
+  out->head = gives_block && result != 0 ? ((const uint64_t*)result)[-1] : 0;
+  out->offset = (out->head & 2) != 0 ? ((const uint64_t*)result)[-2] : 0;
+  out->brk = (uint64_t)sbrk(0);
+  out->top = arena[kArenaSystemMem] == 0 ? 0 : arena[0];
+  out->top_size = out->top == 0 ? 0 : top_size();
+  out->system_mem = arena[kArenaSystemMem];
+  out->max_system_mem = arena[kArenaMaxSystemMem];
+  out->mmapped_bytes = parameters[10];
+  out->mmap_threshold = parameters[2];
+  out->trim_threshold = parameters[0];
+  out->n_mmaps = (uint32_t)(parameters[7] >> 32);
+  out->calls = shared->call_count;
+}
+
+int main(void) {
+  struct Shared header;
+  if (pread(kSharedFd, &header, sizeof header, 0) != (ssize_t)sizeof header) return 1;
+  shared = mmap(NULL, header.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, kSharedFd, 0);
+  if (shared == MAP_FAILED) return 1;
+  ops = (struct Op*)(shared + 1);
+  answers = (struct Answer*)((char*)shared + shared->answers_offset);
+  calls = (struct Call*)((char*)shared + shared->calls_offset);
+  shared->shared_at = (uint64_t)shared;
+  if (!find_glibc_state()) {
+    shared->status = kNotThisGlibc;
+    return 0;
+  }
+  shared->start_brk = (uint64_t)sbrk(0);
+  if (!catch_memory_calls()) {
+    shared->status = kNoSeccomp;
+    return 0;
+  }
+  for (uint32_t i = 0; i < shared->op_count; ++i) {
+    const uint64_t result = run(&ops[i]);
+    answer(&answers[i], &ops[i], result);
+    shared->ops_done = i + 1;
+  }
+  shared->status = state_agrees_with_mallinfo() ? kDone : kBadCheck;
+  _exit(0);
+}

@@ -1,0 +1,67 @@
+/* What heap_driver (real glibc) and heap_diff_test (the model) share: operations in, answers and system calls out,
+   all in one memfd that both map. Plain C, because the driver must not pull in libstdc++ (it allocates at start). */
+#ifndef FAULTLINE_TESTS_DIFF_HEAP_WIRE_H
+#define FAULTLINE_TESTS_DIFF_HEAP_WIRE_H
+
+#include <stdint.h>
+
+enum { kSlots = 4096, kSharedFd = 200 };
+
+/* An operation on a slot: allocating into a full slot and freeing an empty one do nothing, so that any subset of a
+   trace is a trace. */
+enum OpKind {
+  kOpMalloc,    /* slot, a = size */
+  kOpCalloc,    /* slot, a = count, b = size */
+  kOpRealloc,   /* slot, a = size; an empty slot is realloc(NULL) */
+  kOpFree,      /* slot */
+  kOpMemalign,  /* slot, a = alignment, b = size; posix_memalign, aligned_alloc and valloc below end in the same code */
+  kOpPosixMemalign,
+  kOpAlignedAlloc,
+  kOpValloc,    /* slot, a = size */
+  kOpPvalloc,   /* slot, a = size */
+  kOpTrim,      /* a = pad */
+  kOpMallopt,   /* a = parameter, b = value, both as int64 */
+  kOpSbrk,      /* a = bytes: somebody else's sbrk */
+  kOpRefuse,    /* a = mask of RefuseBits, b = how many such calls fail from now on */
+  kOpWalk,      /* answer: hash of all chunk headers of the first segment of the heap */
+  kOpResident,  /* slot; answer: hash of which pages of the heap (and of the slot's mapping) are resident */
+  kOpKinds
+};
+enum RefuseBits { kRefuseBrk = 1, kRefuseMmap = 2, kRefuseMremap = 4 };
+
+struct Op {
+  uint32_t kind, slot;
+  uint64_t a, b;
+};
+
+struct Answer {
+  uint64_t result; /* user address, or a return value */
+  uint64_t head;   /* size word of the block, 0 without one */
+  uint64_t offset; /* prev_size word of a mapped block */
+  uint64_t brk, top, top_size, system_mem, max_system_mem;
+  uint64_t mmapped_bytes, mmap_threshold, trim_threshold;
+  uint32_t n_mmaps, calls; /* calls: system calls logged so far */
+};
+
+enum CallNumber { kCallMmap = 9, kCallMprotect = 10, kCallMunmap = 11, kCallBrk = 12, kCallMremap = 25, kCallMadvise = 28 };
+
+struct Call {
+  uint64_t number, address, length, extra; /* extra: mremap's new length, madvise's advice */
+  uint64_t result;
+};
+
+enum DriverStatus { kRunning = 0, kDone = 1, kNotThisGlibc = 2, kNoSeccomp = 3, kLogFull = 4, kBadCheck = 5 };
+
+struct Shared {
+  uint32_t status, op_count, ops_done, call_capacity;
+  uint64_t bytes, answers_offset, calls_offset; /* ops follow this header */
+  uint64_t start_brk, shared_at;                /* in the driver */
+  uint32_t call_count, check_residency;
+};
+
+static inline uint64_t mix(uint64_t hash, uint64_t value) {
+  hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+  return hash ^ (hash >> 29);
+}
+
+#endif
