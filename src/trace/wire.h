@@ -104,15 +104,7 @@ enum class RecordKind : std::uint8_t {
   note = 16,        // text: one line for the user, e.g. why something is missing
   modules_stale = 17,  // delta: dlclose was called; modules after this are announced anew
 };
-// Keys of the start text (unknown keys are ignored, missing ones stay empty; addresses are 0x-hexadecimal):
-//   exe allocator allocator_build_id glibc_version initial_brk tunables thp_mode cpus_online
-//   env=NAME=VALUE             repeated: the variables that matter (MALLOC_*_, LD_LIBRARY_PATH, the program's own LD_PRELOAD)
-//   recorder_range=START-END   repeated: the recorder's own mappings; later ones come as `note` texts with the same key;
-//                              also allowed in the exit text
-// Keys of the exit text: exit_number=N (always the first line of a fresh report; the last report counts), VmHWM VmRSS RssAnon
-// RssFile RssShmem (kB), minflt majflt (whole process), recorder_rss_kb, recorder_populate_minflt (populating the recorder's
-// memory counts in minflt but raises no perf event), tsc (tick of the readings).
-// Mappings whose path contains "memfd:faultline" or "libfaultline-shim" are taken as the recorder's own in any case.
+// Unknown keys are ignored. Mappings named memfd:faultline or libfaultline_shim are the recorder's own in any case.
 // kind of a `call` record; the same numbers as trace::CallKind. sbrk(2) is written as brk with its resulting break.
 enum class CallCode : std::uint8_t { brk = 0, mmap = 1, munmap = 2, mremap = 3, madvise = 4, mprotect = 5 };
 inline constexpr std::uint8_t kKindMask = 0x1f;
