@@ -52,6 +52,7 @@ std::optional<std::uint64_t> load(const Tunables& tunables, const Tunable& tunab
 struct Number {
   std::uint64_t value;
   std::size_t used;
+  bool too_large = false;
 };
 
 Number read_number(std::string_view text) {
@@ -79,7 +80,7 @@ Number read_number(std::string_view text) {
   }
   std::uint64_t value = 0;
   for (auto d = digit_at(at, base); d; d = digit_at(++at, base)) {
-    if (value > (kNoLimit - *d) / base) return {kNoLimit, text.size()};
+    if (value > (kNoLimit - *d) / base) return {kNoLimit, text.size(), true};
     value = value * base + *d;
   }
   return {negative ? 0 - value : value, at};
@@ -135,13 +136,12 @@ Tunables Tunables::from_environment(std::string_view glibc_tunables, const std::
       }
     }
   }
-  // GLIBC_TUNABLES wins over the older variables, wherever each stands in the environment.
-  const Tunables first = result;
+  // GLIBC_TUNABLES wins over the older variables, wherever each stands in the environment; among those the first does.
   for (const std::string& variable : malloc_variables) {
     const std::size_t equals = std::min(variable.find('='), variable.size());
     const std::string_view name = std::string_view(variable).substr(0, equals);
     for (const Tunable& tunable : kTunables) {
-      if (name.empty() || name != tunable.environment || equals == variable.size() || load(first, tunable)) continue;
+      if (name.empty() || name != tunable.environment || equals == variable.size() || load(result, tunable)) continue;
       apply(result, tunable, name, std::string_view(variable).substr(equals + 1), warnings);
     }
   }
@@ -175,7 +175,7 @@ Result<void> Tunables::set(std::string_view assignment) {
     }
     std::uint64_t value = 0;
     const bool overflow = __builtin_mul_overflow(number.value, unit, &value);
-    if (overflow || value < tunable.least || value > tunable.most) {
+    if (overflow || number.too_large || value < tunable.least || value > tunable.most) {
       return fail(make_error("{}: wanted {} to {}, found {}", name, tunable.least, tunable.most, text));
     }
     if (const auto limit = usable_limit(name); value > limit) {
