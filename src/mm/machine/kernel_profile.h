@@ -19,7 +19,7 @@ struct KernelProfile {
   std::uint64_t stack_guard_gap_pages = 256;  // boot parameter stack_guard_gap
   std::uint64_t huge_page_size = 2 * 1024 * 1024;
   bool aligns_huge_anonymous_maps = true;     // since 6.7: an anonymous map of n x 2 MiB without a hint is 2 MiB aligned
-  bool mprotect_upgrades_ptes = true;         // since 6.2: making a mapping writable makes its own pages writable at once
+  bool mprotect_upgrades_ptes = true;         // since 6.0: making a mapping writable makes its own pages writable at once
   bool mremap_moves_many_vmas = true;         // since 6.17: MREMAP_FIXED with equal lengths may span several VMAs
 
   static constexpr KernelProfile linux_6_18() { return {}; }
@@ -29,7 +29,6 @@ struct KernelProfile {
     profile.name = "linux-6.1";
     profile.mmap_min_addr = 65536;
     profile.aligns_huge_anonymous_maps = false;
-    profile.mprotect_upgrades_ptes = false;
     profile.mremap_moves_many_vmas = false;
     return profile;
   }

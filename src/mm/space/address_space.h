@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/units.h"
@@ -63,7 +64,7 @@ class AddressSpace {
   Result<void, Errno> mprotect(VirtAddr address, ByteCount length, Prot prot);
   Result<void, Errno> madvise(VirtAddr address, ByteCount length, Madvice advice);
   VirtAddr brk(VirtAddr requested);  // brk(2) as the kernel answers it: the break afterwards, moved or not
-  std::vector<bool> mincore(VirtAddr address, ByteCount length) const;  // one per page, false where nothing is mapped
+  Result<std::vector<bool>, Errno> mincore(VirtAddr address, ByteCount length) const;  // one per page
 
   // --- the process's accesses ---
   // One access to the page of `address`. A hit costs a few nanoseconds and looks at the page table alone, as hardware does.
@@ -90,46 +91,70 @@ class AddressSpace {
   bool resident(VirtAddr address) const;  // has a frame of its own
   void check_invariants() const;          // recomputes every counter from scratch; asserts
 
+  void set_outside_pages(std::uint64_t pages);  // resident pages of the process that are not held here; see statistics.h
+
  private:
-  friend class VmaMerger;
-  struct MergeRequest;
+  // A range about to become a mapping (or to change flags), with the mappings that touch it.
+  struct MergeRequest {
+    Vma range;             // what the range would be as a mapping of its own
+    Vma* prev = nullptr;   // ends where the range starts, or null
+    Vma* next = nullptr;   // starts where the range ends, or null
+  };
 
   // fault.cc
   Access access_slowly(VirtAddr address, bool write);
-  Access handle_fault(Vma& vma, std::uint64_t address, bool write);
-  Access fault_in_anonymous(Vma& vma, std::uint64_t address, bool write, Pte& pte);
-  Access fault_in_file(Vma& vma, std::uint64_t address, bool write, Pte& pte);
-  Access write_protected(Vma& vma, Pte& pte);
-  bool expand_stack(std::uint64_t address);
+  Access handle_fault(Vma& vma, std::uint64_t address, bool write, Pte& pte);
+  Access fault_in_anonymous(Vma& vma, bool write, Pte& pte);
+  Access fault_in_file(Vma& vma, bool write, Pte& pte);
+  Access write_to_protected(Vma& vma, Pte& pte);
+  Access fault_done(const Vma& vma, FaultPath path);
+  Vma* expand_stack(std::uint64_t address);
   void prepare_anon_vma(Vma& vma);
-  void count_fault(const Vma& vma, FaultPath path);
-  void add_resident(const Vma& vma);
+  void note_peak();
   void populate(std::uint64_t start, std::uint64_t end);
-  std::uint64_t entry_flags(const Vma& vma) const;
+  static std::uint64_t entry_flags(const Vma& vma, bool writable);
 
   // merge.cc
-  Vma* merge_new(MergeRequest& request);
-  void modify(std::uint64_t start, std::uint64_t end, VmFlags flags);
+  void find_neighbours(MergeRequest& request);
   bool can_merge_left(const MergeRequest& request) const;
   bool can_merge_right(const MergeRequest& request, bool left) const;
-  void split(std::uint64_t at);
+  Vma* merge_new(MergeRequest request, bool only_expand);  // null: nothing to merge with
+  Vma& add_mapping(const Vma& range, bool only_expand);    // merge_new or a mapping of its own
+  Result<void, Errno> modify(Vma& vma, std::uint64_t start, std::uint64_t end, VmFlags flags);
+  Result<void, Errno> split(std::uint64_t at);             // no mapping crosses `at` afterwards
 
   // placement.cc
-  Result<std::uint64_t, Errno> unmapped_area(std::uint64_t hint, std::uint64_t length, std::uint64_t pgoff, MapFlags flags,
-                                             bool anonymous) const;
+  Result<std::uint64_t, Errno> unmapped_area(std::uint64_t hint, std::uint64_t length, std::uint64_t pgoff,
+                                             MapFlags flags, bool anonymous) const;
+  std::optional<std::uint64_t> free_area(std::uint64_t hint, std::uint64_t length) const;
 
   // munmap.cc
   Result<void, Errno> unmap_range(std::uint64_t start, std::uint64_t end);
   void zap(const Vma& vma, std::uint64_t start, std::uint64_t end);
-  void free_page_tables(std::uint64_t start, std::uint64_t end);
+
+  // mprotect.cc, madvise.cc, brk.cc
+  void change_protection(const Vma& vma, std::uint64_t start, std::uint64_t end);
+  Result<void, Errno> advise_vma(Vma& vma, std::uint64_t start, std::uint64_t end, Madvice advice);
+  Result<void, Errno> advise_populate(std::uint64_t start, std::uint64_t end, bool write);
+  Result<void, Errno> expand_brk(std::uint64_t start, std::uint64_t end);
+
+  // mremap.cc
+  Result<void, Errno> check_expansion(const Vma& vma, const MremapArguments& arguments) const;
+  Result<VirtAddr, Errno> remap_in_place_or_move(const MremapArguments& arguments);
+  Result<VirtAddr, Errno> remap_to(const MremapArguments& arguments);
+  Result<VirtAddr, Errno> remap_many(const MremapArguments& arguments);
+  Result<VirtAddr, Errno> move_mapping(const MremapArguments& arguments, std::uint64_t old_length);
+  bool move_page_tables(std::uint64_t from, std::uint64_t length, std::uint64_t to);
 
   bool may_expand(VmFlags flags, std::uint64_t pages) const;
+  void count_mapped(VmaTag tag, std::uint64_t pages) { statistics_.of(tag).mapped_pages += pages; }
 
   FrameTable& frames_;
   KernelProfile profile_;
   Layout layout_;
   ResourceLimits limits_;
   std::uint64_t brk_ = 0;
+  std::uint32_t next_shared_file_ = 0x8000'0000;  // shared anonymous memory is a file of its own (shmem)
   AnonVmaId next_anon_vma_ = 1;
   VmaTree vmas_;
   PageTable table_;

@@ -1,0 +1,140 @@
+// When mappings become one, and when one becomes several. Counterpart: mm/vma.c, vma_merge_new_range(),
+// vma_merge_existing_range(), vma_modify_flags(), split_vma().
+#include "base/assert.h"
+#include "mm/space/address_space.h"
+
+namespace faultline::mm {
+
+namespace {
+
+bool same_kind(const Vma& a, const Vma& b) {
+  return a.flags == b.flags && a.kind == b.kind && a.file == b.file && a.tag == b.tag;
+}
+// Pages faulted in on both sides must belong to one anon_vma: a page's reverse mapping names it.
+bool anon_vmas_agree(AnonVmaId a, AnonVmaId b) { return a == 0 || b == 0 || a == b; }
+
+AnonVmaId first_set(AnonVmaId a, AnonVmaId b, AnonVmaId c = 0) { return a != 0 ? a : (b != 0 ? b : c); }
+
+}  // namespace
+
+void AddressSpace::find_neighbours(MergeRequest& request) {
+  Vma* below = vmas_.before(request.range.start);
+  request.prev = below != nullptr && below->end == request.range.start ? below : nullptr;
+  Vma* above = vmas_.find(request.range.end);
+  request.next = above != nullptr && above->start == request.range.end ? above : nullptr;
+}
+
+bool AddressSpace::can_merge_left(const MergeRequest& request) const {
+  const Vma* prev = request.prev;
+  return prev != nullptr && same_kind(*prev, request.range) && anon_vmas_agree(prev->anon_vma, request.range.anon_vma) &&
+         prev->pgoff + prev->pages() == request.range.pgoff;
+}
+
+bool AddressSpace::can_merge_right(const MergeRequest& request, bool left) const {
+  const Vma* next = request.next;
+  if (next == nullptr || !same_kind(*next, request.range)) return false;
+  if (!anon_vmas_agree(next->anon_vma, request.range.anon_vma)) return false;
+  if (request.range.pgoff + request.range.pages() != next->pgoff) return false;
+  // Both neighbours may suit the range and yet not each other; then the left one is taken alone.
+  return !left || anon_vmas_agree(request.prev->anon_vma, next->anon_vma);
+}
+
+Vma* AddressSpace::merge_new(MergeRequest request, bool only_expand) {
+  find_neighbours(request);
+  const bool left = can_merge_left(request);
+  const bool right = !only_expand && can_merge_right(request, left);
+  if (!left && !right) return nullptr;
+  count_mapped(request.range.tag, request.range.pages());
+  if (left) {
+    const std::uint64_t start = request.prev->start;
+    std::uint64_t end = request.range.end;
+    AnonVmaId anon_vma = first_set(request.prev->anon_vma, request.range.anon_vma);
+    if (right) {
+      end = request.next->end;
+      anon_vma = first_set(anon_vma, request.next->anon_vma);
+      vmas_.erase(request.next->start);
+    }
+    Vma* merged = vmas_.containing(start);
+    merged->anon_vma = anon_vma;
+    vmas_.resize(*merged, start, end);
+    return merged;
+  }
+  request.next->pgoff = request.range.pgoff;
+  request.next->anon_vma = first_set(request.next->anon_vma, request.range.anon_vma);
+  vmas_.resize(*request.next, request.range.start, request.next->end);
+  return request.next;
+}
+
+Vma& AddressSpace::add_mapping(const Vma& range, bool only_expand) {
+  if (Vma* merged = merge_new(MergeRequest{.range = range}, only_expand)) return *merged;
+  count_mapped(range.tag, range.pages());
+  return *vmas_.insert(range);
+}
+
+Result<void, Errno> AddressSpace::split(std::uint64_t at) {
+  Vma* vma = vmas_.containing(at);
+  if (vma == nullptr || vma->start == at) return {};
+  if (vmas_.size() >= profile_.max_map_count) return fail(Errno::nomem);
+  Vma upper = *vma;
+  upper.start = at;
+  upper.pgoff = vma->pgoff_at(at);
+  vmas_.resize(*vma, vma->start, at);
+  vmas_.insert(upper);
+  return {};
+}
+
+// Gives [start, end), which lies in one mapping, other flags: by growing a neighbour over it where that is possible,
+// else by splitting.
+Result<void, Errno> AddressSpace::modify(Vma& vma, std::uint64_t start, std::uint64_t end, VmFlags flags) {
+  FL_ASSERT(vma.start <= start && start < end && end <= vma.end);
+  const bool at_start = start == vma.start;
+  const bool at_end = end == vma.end;
+  if (at_start || at_end) {
+    MergeRequest request{.range = vma};
+    request.range.start = start;
+    request.range.end = end;
+    request.range.pgoff = vma.pgoff_at(start);
+    request.range.flags = flags;
+    find_neighbours(request);
+    if (!at_start) request.prev = nullptr;
+    if (!at_end) request.next = nullptr;
+    const bool left = can_merge_left(request);
+    const bool right = can_merge_right(request, left);
+    const Vma middle = vma;
+    if (left) {
+      const std::uint64_t prev_start = request.prev->start;
+      AnonVmaId anon_vma = first_set(request.prev->anon_vma, right ? request.next->anon_vma : 0, middle.anon_vma);
+      const std::uint64_t merged_end = right ? request.next->end : end;
+      if (right) vmas_.erase(request.next->start);
+      if (at_end) {
+        vmas_.erase(middle.start);
+      } else {
+        Vma* rest = vmas_.containing(middle.start);
+        rest->pgoff = middle.pgoff_at(end);
+        vmas_.resize(*rest, end, middle.end);
+      }
+      Vma* merged = vmas_.containing(prev_start);
+      merged->anon_vma = anon_vma;
+      vmas_.resize(*merged, prev_start, merged_end);
+      return {};
+    }
+    if (right) {
+      const std::uint64_t next_end = request.next->end;
+      request.next->pgoff = request.range.pgoff;
+      request.next->anon_vma = first_set(request.next->anon_vma, middle.anon_vma);
+      if (at_start) {
+        vmas_.erase(middle.start);
+      } else {
+        vmas_.resize(vma, middle.start, start);
+      }
+      vmas_.resize(*vmas_.find(next_end - 1), start, next_end);
+      return {};
+    }
+  }
+  FL_CHECK(split(start));
+  FL_CHECK(split(end));
+  vmas_.containing(start)->flags = flags;
+  return {};
+}
+
+}  // namespace faultline::mm

@@ -1,0 +1,47 @@
+// Where a new mapping goes. Counterpart: __get_unmapped_area(), arch_get_unmapped_area_topdown(), vm_unmapped_area()
+// and thp_get_unmapped_area() (mm/mmap.c, arch/x86/kernel/sys_x86_64.c, mm/huge_memory.c).
+#include <algorithm>
+
+#include "mm/space/address_space.h"
+
+namespace faultline::mm {
+
+std::optional<std::uint64_t> AddressSpace::free_area(std::uint64_t hint, std::uint64_t length) const {
+  if (length > profile_.task_end) return std::nullopt;
+  const std::uint64_t guard = profile_.stack_guard_gap_pages << kPageShift;
+  if (hint != 0 && hint <= profile_.task_end - length) {
+    const Vma* vma = vmas_.find(hint);
+    if (vma == nullptr) return hint;
+    const std::uint64_t limit = (vma->flags & kVmGrowsDown) != 0 ? vma->start - std::min(vma->start, guard) : vma->start;
+    if (hint + length <= limit) return hint;
+  }
+  if (auto found = vmas_.highest_gap(length, layout_.mmap_floor.value, layout_.mmap_base.value, guard)) return found;
+  // Top-down failed, as with an enormous stack limit: bottom-up from a third of the address space.
+  return vmas_.lowest_gap(length, page_ceil(profile_.task_end / 3), profile_.task_end, guard);
+}
+
+Result<std::uint64_t, Errno> AddressSpace::unmapped_area(std::uint64_t hint, std::uint64_t length, std::uint64_t pgoff,
+                                                         MapFlags flags, bool anonymous) const {
+  if (length > profile_.task_end) return fail(Errno::nomem);
+  std::optional<std::uint64_t> found;
+  if ((flags & kMapFixed) != 0) {
+    found = hint;
+  } else if (const std::uint64_t huge = profile_.huge_page_size;
+             profile_.aligns_huge_anonymous_maps && anonymous && hint == 0 && length % huge == 0) {
+    // Ask for one huge page more and take the part of it whose address agrees with the offset modulo the huge page.
+    const std::uint64_t offset = pgoff << kPageShift;
+    const std::uint64_t first_whole = (offset + huge - 1) / huge * huge;
+    if (offset + length > first_whole && offset + length - first_whole >= huge) {
+      if (auto padded = free_area(0, length + huge)) {
+        const std::uint64_t shift = (offset - *padded) % huge;
+        found = *padded + (shift == 0 ? huge : shift);
+      }
+    }
+  }
+  if (!found) found = free_area(hint, length);
+  if (!found || *found > profile_.task_end - length) return fail(Errno::nomem);
+  if (page_floor(*found) != *found) return fail(Errno::inval);
+  return *found;
+}
+
+}  // namespace faultline::mm
