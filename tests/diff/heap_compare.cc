@@ -1,5 +1,7 @@
 #include "heap_compare.h"
 
+#include <array>
+
 #include "heap/heap.h"
 #include "heap_script_memory.h"
 
@@ -8,7 +10,6 @@ namespace {
 
 using heap::Address;
 using Model = heap::Heap<ScriptMemory>;
-constexpr heap::ThreadId kThread = 1;
 std::size_t op_now = 0;
 
 class ModelRun {
@@ -17,28 +18,31 @@ class ModelRun {
       : memory_(run), model_(memory_, parameters), check_residency_(run.header().check_residency != 0), slots_(kSlots) {}
 
   std::uint64_t perform(const Op& op) {
+    const std::uint16_t thread = op.thread % kThreads;
+    if (thread != 0 && !alive_[thread] && op.kind != kOpThreadEnd) begin_thread(thread);
     Address& slot = slots_[op.slot % kSlots];
     switch (op.kind) {
       case kOpRealloc: {
-        const Address moved = model_.realloc(kThread, slot, op.a);
+        const Address moved = model_.realloc(thread, slot, op.a);
         if (moved != 0 || op.a == 0) slot = moved;
         return moved;
       }
       case kOpFree:
         if (slot != 0) {
           if (!model_.owns(slot)) throw Mismatch{"model: owns() denies a live block"};
-          model_.free(kThread, slot);
+          model_.free(thread, slot);
         }
         slot = 0;
         return 0;
-      case kOpTrim: return static_cast<std::uint64_t>(model_.malloc_trim(kThread, op.a));
+      case kOpTrim: return static_cast<std::uint64_t>(model_.malloc_trim(thread, op.a));
       case kOpMallopt:
-        return static_cast<std::uint64_t>(model_.mallopt(kThread, static_cast<int>(op.a), static_cast<int>(op.b)));
+        return static_cast<std::uint64_t>(model_.mallopt(thread, static_cast<int>(op.a), static_cast<int>(op.b)));
       case kOpSbrk: return memory_.sbrk(static_cast<std::int64_t>(op.a));
       case kOpRefuse: return 0;  // the memory answers as the driver's did
       case kOpWalk: model_.check_invariants(); return walk();
       case kOpResident: return resident(slot);
-      default: return slot != 0 ? 0 : slot = allocate(op);
+      case kOpThreadEnd: return end_thread(thread);
+      default: return slot != 0 ? 0 : slot = allocate(thread, op);
     }
   }
 
@@ -65,13 +69,26 @@ class ModelRun {
   }
 
  private:
-  Address allocate(const Op& op) {
+  // pthread_create: the creator allocates the thread's dtv. pthread_join gives it back, as the stack is not libc's.
+  void begin_thread(std::uint16_t thread) {
+    dtv_[thread] = model_.calloc(0, 17, 16);
+    alive_[thread] = true;
+  }
+  std::uint64_t end_thread(std::uint16_t thread) {
+    if (thread == 0 || !alive_[thread]) return 0;
+    model_.thread_exit(thread);
+    alive_[thread] = false;
+    model_.free(0, dtv_[thread]);
+    return 0;
+  }
+
+  Address allocate(heap::ThreadId thread, const Op& op) {
     switch (op.kind) {
-      case kOpMalloc: return model_.malloc(kThread, op.a);
-      case kOpCalloc: return model_.calloc(kThread, op.a, op.b);
-      case kOpValloc: return model_.memalign(kThread, kPageSize, op.a);
-      case kOpPvalloc: return model_.pvalloc(kThread, op.a);
-      default: return model_.memalign(kThread, op.a, op.b);
+      case kOpMalloc: return model_.malloc(thread, op.a);
+      case kOpCalloc: return model_.calloc(thread, op.a, op.b);
+      case kOpValloc: return model_.memalign(thread, kPageSize, op.a);
+      case kOpPvalloc: return model_.pvalloc(thread, op.a);
+      default: return model_.memalign(thread, op.a, op.b);
     }
   }
 
@@ -106,6 +123,8 @@ class ModelRun {
   Model model_;
   bool check_residency_;
   std::vector<Address> slots_;
+  std::array<bool, kThreads> alive_{};
+  std::array<Address, kThreads> dtv_{};
 };
 
 std::optional<std::string> difference(const Answer& model, const Answer& libc) {

@@ -125,6 +125,9 @@ TEST(HeapDiff, ModelEqualsGlibc) {
   for (std::uint64_t seed = first_seed; done < total; ++seed) {
     const std::size_t set = (seed / static_cast<std::uint64_t>(Style::count)) % std::size(kTunableSets);
     running = {seed, static_cast<Style>(seed % static_cast<std::uint64_t>(Style::count)), kTunableSets[set]};
+    if (running.style == Style::threads) {  // every thread in the main arena
+      running.tunables += running.tunables.empty() ? "glibc.malloc.arena_max=1" : ":glibc.malloc.arena_max=1";
+    }
     const std::vector<Op> ops = make_trace(seed, running.style, kOps);
     const bool residency = running.tunables.find("hugetlb") == std::string::npos && !thp_is("[always]");
     const auto run = DriverRun::start(HEAP_DRIVER, running.tunables, ops, residency);

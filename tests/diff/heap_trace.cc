@@ -44,7 +44,9 @@ class Generator {
   }
 
  private:
-  void add(OpKind kind, std::uint32_t slot, std::uint64_t a = 0, std::uint64_t b = 0) { ops_.push_back({kind, slot, a, b}); }
+  void add(OpKind kind, std::uint32_t slot, std::uint64_t a = 0, std::uint64_t b = 0) {
+    ops_.push_back({kind, static_cast<std::uint16_t>(slot), thread_, a, b});
+  }
   std::uint32_t slot() { return static_cast<std::uint32_t>(random_.below(slots_)); }
 
   std::uint64_t near(std::uint64_t value) { return value - 40 + random_.below(80); }
@@ -72,13 +74,17 @@ class Generator {
   std::uint64_t alignment() { return std::uint64_t{8} << random_.below(random_.chance(6) ? 14 : 8); }
 
   void step() {
+    if (style_ == Style::threads && random_.chance(4)) {
+      if (random_.chance(60)) add(kOpThreadEnd, 0);
+      thread_ = static_cast<std::uint16_t>(random_.below(kThreads));
+    }
     const std::uint64_t kind = random_.below(1000);
     const bool moves = style_ == Style::realloc_heavy, aligns = style_ == Style::memalign_heavy;
     if (kind < 2) return add(kOpWalk, 0);
     if (kind < 4) return add(kOpResident, slot());
     if (kind < 6) return add(kOpTrim, 0, random_.chance(3) ? random_.below(300000) : 0);
     if (kind < 7) return option();
-    if (kind < 8 && random_.chance(4)) return impossible();
+    if (kind < 8 && random_.chance(4) && style_ != Style::threads) return impossible();
     if (style_ == Style::foreign_sbrk && kind < 20) {
       return add(kOpSbrk, 0, random_.chance(2) ? random_.between(1, 9000) : 4096 * random_.between(1, 20));
     }
@@ -158,23 +164,12 @@ class Generator {
   Style style_;
   std::size_t op_count_;
   std::uint32_t slots_;
+  std::uint16_t thread_ = 0;
   std::uint64_t favourite_;
   std::vector<Op> ops_;
 };
 
-}  // namespace
-
-const char* name_of(Style style) {
-  static constexpr const char* kNames[] = {"tiny",           "mixed",        "large",   "thresholds", "storm", "realloc_heavy",
-                                           "memalign_heavy", "foreign_sbrk", "refusals"};
-  return kNames[static_cast<int>(style)];
-}
-
-std::vector<Op> make_trace(std::uint64_t seed, Style style, std::size_t op_count) {
-  return Generator(seed, style, op_count).run();
-}
-
-std::string describe(const Op& op) {
+std::string describe_call(const Op& op) {
   const auto s = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
   switch (op.kind) {
     case kOpMalloc: return fmt::format("p[{}] = malloc({});", op.slot, op.a);
@@ -191,8 +186,26 @@ std::string describe(const Op& op) {
     case kOpSbrk: return fmt::format("sbrk({});", s(op.a));
     case kOpRefuse: return fmt::format("/* the next {} calls of mask {} fail */", op.b, op.a);
     case kOpWalk: return "/* walk the heap */";
+    case kOpThreadEnd: return "pthread_exit(NULL);";
     default: return fmt::format("/* resident pages, p[{}] */", op.slot);
   }
+}
+
+}  // namespace
+
+const char* name_of(Style style) {
+  static constexpr const char* kNames[] = {"tiny",           "mixed",        "large",   "thresholds", "storm", "realloc_heavy",
+                                           "memalign_heavy", "foreign_sbrk", "refusals",     "threads"};
+  return kNames[static_cast<int>(style)];
+}
+
+std::vector<Op> make_trace(std::uint64_t seed, Style style, std::size_t op_count) {
+  return Generator(seed, style, op_count).run();
+}
+
+std::string describe(const Op& op) {
+  const std::string line = describe_call(op);
+  return op.thread == 0 ? line : fmt::format("T{}: {}", op.thread, line);
 }
 
 }  // namespace faultline::diff

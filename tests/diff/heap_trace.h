@@ -10,7 +10,7 @@ extern "C" {
 
 namespace faultline::diff {
 
-enum class Style { tiny, mixed, large, thresholds, storm, realloc_heavy, memalign_heavy, foreign_sbrk, refusals, count };
+enum class Style { tiny, mixed, large, thresholds, storm, realloc_heavy, memalign_heavy, foreign_sbrk, refusals, threads, count };
 
 const char* name_of(Style style);
 std::vector<Op> make_trace(std::uint64_t seed, Style style, std::size_t op_count);

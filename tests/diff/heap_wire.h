@@ -25,12 +25,16 @@ enum OpKind {
   kOpRefuse,    /* a = mask of RefuseBits, b = how many such calls fail from now on */
   kOpWalk,      /* answer: hash of all chunk headers of the first segment of the heap */
   kOpResident,  /* slot; answer: hash of which pages of the heap (and of the slot's mapping) are resident */
+  kOpThreadEnd, /* thread */
   kOpKinds
 };
 enum RefuseBits { kRefuseBrk = 1, kRefuseMmap = 2, kRefuseMremap = 4 };
 
+/* thread 0 is the main thread; any other begins with its first operation. Threads take turns: one operation at a time. */
+enum { kThreads = 8 };
 struct Op {
-  uint32_t kind, slot;
+  uint32_t kind;
+  uint16_t slot, thread;
   uint64_t a, b;
 };
 
