@@ -64,7 +64,6 @@ class Replay {
         if (placement_ == Placement::recorded) place(event, calls_end);
         modelled_ = true;
         const std::uint64_t result = apply(event);
-        if (blocker_ != 0) remove_blocker();
         if (watch_ != nullptr) {
           watch_->after(i, event, result, memory_.records(), modelled_);
           tally();
@@ -92,7 +91,6 @@ class Replay {
   std::uint32_t next_rest_time_ = 0;
   std::size_t next_break_event_ = 0;
   std::uint64_t failed_ = 0;
-  Address blocker_ = 0;
   bool modelled_ = true;
 
   void advance_rest(std::uint32_t time) {
@@ -122,21 +120,8 @@ class Replay {
     for (std::size_t i = next_call_; i < calls_end; ++i) {
       const AllocatorCall& call = program_.calls[i];
       if (call.kind == trace::CallKind::mmap) twin_.place_next_map_at(call.result);
-      if (call.kind == trace::CallKind::mremap && call.result != call.address) {
-        twin_.place_next_map_at(call.result);
-        // Something stood behind the mapping that the twin does not know: keep it from growing in place.
-        const auto blocked = space_.mmap({.address = VirtAddr(call.address + page_ceil(call.length)),
-                                          .length = ByteCount(kPageSize),
-                                          .prot = mm::kProtNone,
-                                          .flags = mm::kMapPrivate | mm::kMapAnonymous | mm::kMapFixedNoReplace});
-        if (blocked) blocker_ = blocked->value;
-      }
+      if (call.kind == trace::CallKind::mremap && call.new_length > call.length) twin_.place_next_map_at(call.result);
     }
-  }
-
-  void remove_blocker() {
-    (void)space_.munmap(VirtAddr(blocker_), ByteCount(kPageSize));
-    blocker_ = 0;
   }
 
   void skip(const Event& event) {

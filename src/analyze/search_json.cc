@@ -1,0 +1,35 @@
+#include "analyze/search_json.h"
+
+#include <cmath>
+
+namespace faultline::analyze {
+
+nlohmann::ordered_json to_json(const replay::Pair& pair) { return {{"predicted", pair.predicted}, {"observed", pair.observed}}; }
+
+nlohmann::ordered_json to_json(const replay::Prediction& p) {
+  return {{"minor_faults", p.minor_faults()},
+          {"heap_minor_faults", p.heap_minor},
+          {"mmapped_chunks_minor_faults", p.mmapped_minor},
+          {"rest_minor_faults", p.rest_minor},
+          {"major_faults", p.major_faults},
+          {"rss_peak_bytes", p.rss_peak_bytes},
+          {"rss_end_bytes", p.rss_end_bytes},
+          {"brk_calls", p.calls.brk},
+          {"mmap_calls", p.calls.mmap},
+          {"munmap_calls", p.calls.munmap},
+          {"mprotect_calls", p.calls.mprotect},
+          {"madvise_calls", p.calls.madvise},
+          {"mremap_calls", p.calls.mremap},
+          {"released_pages", p.released_pages},
+          {"failed_allocations", p.failed},
+          {"cost_ns", std::llround(p.cost_ns)}};
+}
+
+nlohmann::ordered_json error_json(const replay::Verification& verification) {
+  auto number = [](const std::optional<double>& value) {
+    return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
+  };
+  return {{"minor_faults_ratio", number(verification.fault_error())}, {"rss_peak_ratio", number(verification.rss_error())}};
+}
+
+}  // namespace faultline::analyze

@@ -1,0 +1,18 @@
+// Numbers as people read them, for the commands that print predictions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "replay/prediction.h"
+#include "replay/verify.h"
+
+namespace faultline::analyze {
+
+std::string bytes_text(std::uint64_t bytes);   // "12.3 MiB"
+std::string time_text(double ns);              // "1.23 ms"
+std::string calls_text(const replay::CallCounts& calls);  // "brk 12, mmap 3, munmap 3", "none"
+// "verify: faults ±0.4 %, peak RSS ±1.0 %"
+std::string error_bar_text(const replay::Verification& verification);
+
+}  // namespace faultline::analyze

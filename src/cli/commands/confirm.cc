@@ -1,0 +1,175 @@
+// faultline confirm FILE --set K=V ... -- CMD: run CMD without the recorder, as it was and with the settings; predicted
+// against measured.
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "analyze/search.h"
+#include "analyze/search_json.h"
+#include "analyze/search_measure.h"
+#include "analyze/search_text.h"
+#include "cli/command.h"
+#include "replay/replayer.h"
+#include "replay/session.h"
+
+namespace faultline::cli {
+namespace {
+
+using analyze::bytes_text;
+using analyze::Measurement;
+using analyze::time_text;
+
+constexpr double kFaultTolerance = 0.05;
+constexpr double kWallTolerance = 0.05;  // on top of the spread of the runs themselves
+
+std::uint64_t median(std::vector<std::uint64_t> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// The runs of one configuration.
+struct Runs {
+  std::vector<Measurement> list;
+
+  std::uint64_t middle(std::uint64_t Measurement::*what) const {
+    std::vector<std::uint64_t> values;
+    for (const Measurement& m : list) values.push_back(m.*what);
+    return median(std::move(values));
+  }
+  std::uint64_t wall_spread() const {
+    auto [low, high] = std::minmax_element(list.begin(), list.end(), [](const Measurement& x, const Measurement& y) { return x.wall_ns < y.wall_ns; });
+    return high->wall_ns - low->wall_ns;
+  }
+  nlohmann::ordered_json json() const {
+    return {{"minor_faults", middle(&Measurement::minor_faults)}, {"major_faults", middle(&Measurement::major_faults)},
+            {"rss_peak_bytes", middle(&Measurement::rss_peak_bytes)}, {"wall_ns", middle(&Measurement::wall_ns)},
+            {"user_ns", middle(&Measurement::user_ns)}, {"system_ns", middle(&Measurement::system_ns)}};
+  }
+};
+
+double off_by(std::uint64_t predicted, std::uint64_t measured) {
+  if (measured == 0) return predicted == 0 ? 0 : 1;
+  return static_cast<double>(predicted) / static_cast<double>(measured) - 1;
+}
+
+class Confirm : public Command {
+ public:
+  void describe(CLI::App& app) override {
+    app.add_option("file", file_, "recording")->required();
+    auto* set = app.add_option("--set", settings_, "malloc setting NAME=VALUE (repeatable; all apply together)")->expected(1)->take_all();
+    app.add_flag("--advice", advice_, "the settings faultline advise recommends")->excludes(set);
+    app.add_option("--runs", runs_, "runs of each, alternating")->check(CLI::Range(1, 100))->capture_default_str();
+    app.add_flag("--quiet", quiet_, "send the command's standard output to /dev/null");
+    app.add_flag("--json", json_, "print JSON");
+    app.add_option("command", command_, "what to run, after --: the recorded command");
+  }
+
+  Result<int> run() override {
+    if (settings_.empty() && !advice_) return fail(make_error("wanted --set NAME=VALUE or --advice, found neither"));
+    if (command_.empty()) return fail(make_error("wanted a command after --, found none"));
+    FL_TRY(analyze::Launcher launcher, analyze::Launcher::start(command_, quiet_ || json_));  // while this process is small
+    FL_TRY(const replay::Session session, replay::open_session(file_));
+    replay::Verification verification;
+    if (advice_) {
+      const analyze::Advice advice = analyze::search(session.program, {});
+      if (!advice.recommended) {
+        fmt::print("Nothing to confirm: {}.\n", advice.reason);
+        return kAnswerIsNo;
+      }
+      settings_ = advice.candidates[*advice.recommended].settings;
+      verification = advice.verification;
+    } else {
+      verification = replay::verify(session.program);
+    }
+    FL_TRY(const heap::Parameters parameters, analyze::with_settings(session.program, settings_));
+    const replay::Prediction changed = replay::replay(session.program, parameters, replay::Placement::own);
+
+    const char* inherited = std::getenv("GLIBC_TUNABLES");
+    const std::string before_env = analyze::merged_tunables(inherited ? inherited : "", session.program.tunables);
+    const std::string after_env = analyze::merged_tunables(before_env, parameters.tunables.to_glibc_tunables());
+    Runs before, after;
+    for (int i = 0; i < runs_; ++i) {
+      FL_TRY(before.list.emplace_back(), launcher.run(before_env));
+      FL_TRY(after.list.emplace_back(), launcher.run(after_env));
+    }
+    return judge(session, verification, changed, before, after, after_env);
+  }
+
+ private:
+  std::string file_;
+  std::vector<std::string> settings_, command_;
+  bool advice_ = false, quiet_ = false, json_ = false;
+  int runs_ = 3;
+
+  // Faults of the recorded processes beside the main one: wait4 counts reaped children with the command.
+  static std::uint64_t faults_of_others(const replay::Session& session) {
+    std::uint64_t faults = 0;
+    for (const trace::ProcessInfo& other : session.recording->processes())
+      if (other.pid != session.process->pid) faults += other.minor_faults - std::min(other.minor_faults, other.recorder_faults);
+    return faults;
+  }
+
+  int judge(const replay::Session& session, const replay::Verification& verification, const replay::Prediction& changed,
+            const Runs& before, const Runs& after, const std::string& env) const {
+    const std::uint64_t others = faults_of_others(session);
+    const std::uint64_t predicted_before = verification.prediction.minor_faults() + others;
+    const std::uint64_t predicted_after = changed.minor_faults() + others;
+    const std::uint64_t measured_before = before.middle(&Measurement::minor_faults), measured_after = after.middle(&Measurement::minor_faults);
+    const double error = off_by(predicted_after, measured_after);
+    const bool faults_hold = std::abs(error) <= kFaultTolerance;
+    const std::uint64_t wall_before = before.middle(&Measurement::wall_ns), wall_after = after.middle(&Measurement::wall_ns);
+    const double noise = static_cast<double>(std::max(before.wall_spread(), after.wall_spread())) + kWallTolerance * static_cast<double>(wall_before);
+    const bool wall_holds = static_cast<double>(wall_after) <= static_cast<double>(wall_before) + noise;
+    const bool same_end = std::all_of(after.list.begin(), after.list.end(), [&](const Measurement& m) { return m.wait_status == before.list.front().wait_status; });
+    const bool confirmed = faults_hold && wall_holds && same_end;
+    if (json_) {
+      nlohmann::ordered_json out;
+      out["settings"] = settings_;
+      out["env"] = "GLIBC_TUNABLES=" + env;
+      out["runs"] = runs_;
+      out["baseline"] = {{"predicted", {{"minor_faults", predicted_before}, {"rss_peak_bytes", verification.prediction.rss_peak_bytes}}}, {"measured", before.json()}};
+      out["changed"] = {{"predicted", {{"minor_faults", predicted_after}, {"rss_peak_bytes", changed.rss_peak_bytes}}}, {"measured", after.json()}};
+      out["minor_faults_within_5_percent"] = faults_hold;
+      out["wall_not_worse"] = wall_holds;
+      out["confirmed"] = confirmed;
+      fmt::print("{}\n", out.dump(2));
+      return confirmed ? kDone : kAnswerIsNo;
+    }
+    fmt::print("{} runs of each, alternating, without the recorder; medians\nGLIBC_TUNABLES={}\n\n", runs_, env);
+    fmt::print("{:<22} {:>13} {:>13} {:>8}   {:>13} {:>13} {:>8}\n", "", "as it was:", "predicted", "", "changed:", "predicted", "");
+    fmt::print("{:<22} {:>13} {:>13} {:>+7.1f}%   {:>13} {:>13} {:>+7.1f}%\n", "minor faults", measured_before, predicted_before,
+               100 * off_by(predicted_before, measured_before), measured_after, predicted_after, 100 * error);
+    const std::uint64_t rss_before = before.middle(&Measurement::rss_peak_bytes), rss_after = after.middle(&Measurement::rss_peak_bytes);
+    fmt::print("{:<22} {:>13} {:>13} {:>+7.1f}%   {:>13} {:>13} {:>+7.1f}%\n", "peak RSS", bytes_text(rss_before),
+               bytes_text(verification.prediction.rss_peak_bytes), 100 * off_by(verification.prediction.rss_peak_bytes, rss_before),
+               bytes_text(rss_after), bytes_text(changed.rss_peak_bytes), 100 * off_by(changed.rss_peak_bytes, rss_after));
+    times("wall", before, after, &Measurement::wall_ns);
+    times("user", before, after, &Measurement::user_ns);
+    times("system", before, after, &Measurement::system_ns);
+    fmt::print("{:<22} {:>13} {:>13} {:>8}   {:>13}\n", "major faults", before.middle(&Measurement::major_faults), "", "",
+               after.middle(&Measurement::major_faults));
+    fmt::print("\npredicted saving {}, measured {} of wall time\n", time_text(verification.prediction.cost_ns - changed.cost_ns),
+               time_text(static_cast<double>(wall_before) - static_cast<double>(wall_after)));
+    if (confirmed) {
+      fmt::print("Confirmed.\n");
+    } else {
+      fmt::print("Not confirmed:{}{}{}\n", faults_hold ? "" : " minor faults differ by more than 5 %.", wall_holds ? "" : " It runs longer than before.",
+                 same_end ? "" : " The command ended differently.");
+    }
+    return confirmed ? kDone : kAnswerIsNo;
+  }
+
+  static void times(const char* what, const Runs& before, const Runs& after, std::uint64_t Measurement::*field) {
+    fmt::print("{:<22} {:>13} {:>13} {:>8}   {:>13}\n", what, time_text(static_cast<double>(before.middle(field))), "", "",
+               time_text(static_cast<double>(after.middle(field))));
+  }
+};
+
+}  // namespace
+
+FL_REGISTER_COMMAND(Confirm, "confirm", "run the command with the settings: predicted against measured");
+
+}  // namespace faultline::cli

@@ -1,0 +1,156 @@
+// faultline verify FILE: replay with the recorded settings; the twin beside reality, number by number.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "analyze/search_json.h"
+#include "analyze/search_text.h"
+#include "cli/command.h"
+#include "replay/session.h"
+#include "replay/verify.h"
+
+namespace faultline::cli {
+namespace {
+
+using analyze::bytes_text;
+using analyze::to_json;
+using replay::Pair;
+using replay::Verification;
+
+constexpr const char* kCallsMissing = "the recording does not hold the system calls libc makes (no tracepoints while recording)";
+constexpr const char* kFaultsMissing = "the recording holds no fault events";
+constexpr const char* kRssMissing = "the recorder did not see the process end";
+constexpr const char* kMapsMissing = "the address space outside malloc is not modelled yet";
+
+class Verify : public Command {
+ public:
+  void describe(CLI::App& app) override {
+    app.add_option("file", file_, "recording")->required();
+    app.add_flag("--json", json_, "print JSON");
+  }
+
+  Result<int> run() override {
+    FL_TRY(replay::Session session, replay::open_session(file_));
+    const Verification v = replay::verify(session.program);
+    if (json_) {
+      print_json(session, v);
+    } else {
+      print_text(session, v);
+    }
+    return v.holds() ? kDone : kAnswerIsNo;
+  }
+
+ private:
+  std::string file_;
+  bool json_ = false;
+
+  static void print_json(const replay::Session& session, const Verification& v) {
+    nlohmann::ordered_json out;
+    out["malloc"] = {{"events", v.events},
+                     {"addresses_matched", v.addresses_matched},
+                     {"addresses_total", v.addresses_total},
+                     {"not_modelled", v.not_modelled}};
+    if (v.calls_compared) {
+      out["syscalls"] = {{"matched", v.calls_matched}, {"total", v.calls_total}};
+    } else {
+      out["syscalls"] = {{"matched", nullptr}, {"total", 0}, {"reason", kCallsMissing}};
+    }
+    nlohmann::ordered_json minor = to_json(v.minor);
+    minor["heap"] = to_json(v.heap_minor);
+    minor["mmapped_chunks"] = to_json(v.mmapped_minor);
+    minor["rest"] = to_json(v.rest_minor);
+    minor["rest"]["recorded"] = true;  // taken over from the recording, not predicted
+    if (!v.faults_compared) {
+      hide_observed(minor);
+      minor["reason"] = kFaultsMissing;
+    }
+    out["minor_faults"] = minor;
+    out["major_faults"] = to_json(v.major);
+    out["rss_peak_bytes"] = to_json(v.rss_peak);
+    out["rss_end_bytes"] = to_json(v.rss_end);
+    if (!v.rss_compared) {
+      for (const char* key : {"rss_peak_bytes", "rss_end_bytes"}) {
+        out[key]["observed"] = nullptr;
+        out[key]["reason"] = kRssMissing;
+      }
+    }
+    out["maps_equal"] = nullptr;
+    out["maps_equal_reason"] = kMapsMissing;
+    out["first_divergence"] = nullptr;
+    if (const auto& first = v.first_address ? v.first_address : v.first_call) {
+      out["first_divergence"] = {{"event", first->event},       {"time_ns", first->time_ns},   {"tid", first->tid},
+                                 {"operation", first->operation}, {"expected", first->expected}, {"got", first->got}};
+    }
+    out["remarks"] = session.remarks;
+    out["holds"] = v.holds();
+    fmt::print("{}\n", out.dump(2));
+  }
+
+  static void hide_observed(nlohmann::ordered_json& minor) {
+    minor["observed"] = nullptr;
+    for (const char* part : {"heap", "mmapped_chunks", "rest"}) minor[part]["observed"] = nullptr;
+  }
+
+  static void print_text(replay::Session& session, const Verification& v) {
+    fmt::print("{} heap events of {} (pid {})\n\n", v.events, session.process->exe, session.process->pid);
+    fmt::print("{:<30} {:>14} {:>14}   {}\n", "", "twin", "recorded", "difference");
+    exact("malloc addresses equal", v.addresses_matched, v.addresses_total);
+    if (v.not_modelled) fmt::print("{:<30} {:>14} {:>14}   blocks of thread arenas\n", "  not modelled", "", v.not_modelled);
+    if (v.calls_compared) {
+      exact("malloc's system calls equal", v.calls_matched, v.calls_total);
+    } else {
+      fmt::print("{:<30} {:>14} {:>14}   not compared: {}\n", "malloc's system calls", v.prediction.calls.total(), "-", kCallsMissing);
+    }
+    if (v.faults_compared) {
+      compared("minor faults: heap", v.heap_minor);
+      compared("minor faults: mmapped chunks", v.mmapped_minor);
+      fmt::print("{:<30} {:>14} {:>14}   recorded, not predicted\n", "minor faults: rest", v.rest_minor.predicted, v.rest_minor.observed);
+      compared("minor faults: all", v.minor);
+    } else {
+      fmt::print("{:<30} {:>14} {:>14}   not compared: {}\n", "minor faults: heap and mmapped", v.heap_and_mmapped().predicted, "-", kFaultsMissing);
+    }
+    fmt::print("{:<30} {:>14} {:>14}   recorded, not predicted\n", "major faults", v.major.predicted, v.major.observed);
+    if (v.rss_compared) {
+      fmt::print("{:<30} {:>14} {:>14}   {:+.2f} %\n", "peak RSS", bytes_text(v.rss_peak.predicted), bytes_text(v.rss_peak.observed), percent(v.rss_peak));
+      fmt::print("{:<30} {:>14} {:>14}   {:+.2f} %\n", "RSS at exit", bytes_text(v.rss_end.predicted), bytes_text(v.rss_end.observed), percent(v.rss_end));
+    } else {
+      fmt::print("{:<30} {:>14} {:>14}   not compared: {}\n", "peak RSS", bytes_text(v.rss_peak.predicted), "-", kRssMissing);
+    }
+    if (v.first_address) print_divergence("address", *v.first_address, session);
+    if (v.first_call) print_divergence("system call", *v.first_call, session);
+    for (const std::string& remark : session.remarks) fmt::print("\nnote: {}", remark);
+    fmt::print("\n{}\n", v.holds() ? "The twin reproduces this run."
+                                   : "The twin does not reproduce this run: addresses and calls must be equal, faults and RSS within 3 %.");
+  }
+
+  static double percent(const Pair& pair) {
+    if (pair.observed == 0) return pair.predicted == 0 ? 0 : 100;
+    return 100 * (static_cast<double>(pair.predicted) / static_cast<double>(pair.observed) - 1);
+  }
+  static void compared(const char* what, const Pair& pair) {
+    fmt::print("{:<30} {:>14} {:>14}   {:+.2f} %\n", what, pair.predicted, pair.observed, percent(pair));
+  }
+  static void exact(const char* what, std::uint64_t matched, std::uint64_t total) {
+    fmt::print("{:<30} {:>14} {:>14}   {}\n", what, matched, total, matched == total ? "all" : fmt::format("{} differ", total - matched));
+  }
+
+  static void print_divergence(const char* what, const replay::Divergence& first, replay::Session& session) {
+    fmt::print("\nfirst different {}: event {} at {} in thread {}: {}\n  expected {}\n  got      {}\n", what, first.event,
+               analyze::time_text(static_cast<double>(first.time_ns)), first.tid, first.operation, first.expected, first.got);
+    const auto modules = session.recording->modules(session.process->pid);
+    for (const std::uint64_t frame : session.recording->stacks(session.process->pid).frames(first.stack)) {
+      const auto module = std::find_if(modules.begin(), modules.end(), [&](const trace::Module& m) { return m.start <= frame && frame < m.end; });
+      if (module == modules.end()) {
+        fmt::print("    {:#x}\n", frame);
+      } else {
+        fmt::print("    {}+{:#x}\n", module->path, frame - module->bias);
+      }
+    }
+  }
+};
+
+}  // namespace
+
+FL_REGISTER_COMMAND(Verify, "verify", "replay with the recorded settings: the twin beside reality, number by number");
+
+}  // namespace faultline::cli

@@ -1,0 +1,78 @@
+// faultline whatif FILE --set K=V ...: what one joint setting would change.
+#include <fmt/format.h>
+
+#include "analyze/search.h"
+#include "analyze/search_json.h"
+#include "analyze/search_text.h"
+#include "cli/command.h"
+#include "replay/replayer.h"
+#include "replay/session.h"
+
+namespace faultline::cli {
+namespace {
+
+using analyze::bytes_text;
+using analyze::time_text;
+
+class WhatIf : public Command {
+ public:
+  void describe(CLI::App& app) override {
+    app.add_option("file", file_, "recording")->required();
+    app.add_option("--set", settings_, "malloc setting NAME=VALUE, e.g. mmap_threshold=64M (repeatable; all apply together)")->required();
+    app.add_flag("--json", json_, "print JSON");
+  }
+
+  Result<int> run() override {
+    FL_TRY(replay::Session session, replay::open_session(file_));
+    FL_TRY(const heap::Parameters parameters, analyze::with_settings(session.program, settings_));
+    const replay::Verification verification = replay::verify(session.program);
+    const replay::Prediction& before = verification.prediction;
+    const replay::Prediction after = replay::replay(session.program, parameters, replay::Placement::own);
+    const std::string env = "GLIBC_TUNABLES=" + parameters.tunables.to_glibc_tunables();
+    if (json_) {
+      nlohmann::ordered_json out;
+      out["settings"] = settings_;
+      out["env"] = env;
+      out["baseline"] = analyze::to_json(before);
+      out["predicted"] = analyze::to_json(after);
+      out["error"] = analyze::error_json(verification);
+      out["verified"] = verification.holds();
+      out["remarks"] = session.remarks;
+      fmt::print("{}\n", out.dump(2));
+      return kDone;
+    }
+    fmt::print("{:<34} {:>14} {:>14}\n", "", "as recorded", "predicted");
+    row("minor faults", before.minor_faults(), after.minor_faults());
+    row("  heap", before.heap_minor, after.heap_minor);
+    row("  mmapped chunks", before.mmapped_minor, after.mmapped_minor);
+    row("  rest (recorded)", before.rest_minor, after.rest_minor);
+    fmt::print("{:<34} {:>14} {:>14}\n", "peak RSS", bytes_text(before.rss_peak_bytes), bytes_text(after.rss_peak_bytes));
+    fmt::print("{:<34} {:>14} {:>14}\n", "RSS at exit", bytes_text(before.rss_end_bytes), bytes_text(after.rss_end_bytes));
+    row("brk calls", before.calls.brk, after.calls.brk);
+    row("mmap calls", before.calls.mmap, after.calls.mmap);
+    row("munmap calls", before.calls.munmap, after.calls.munmap);
+    row("mremap calls", before.calls.mremap, after.calls.mremap);
+    row("madvise calls", before.calls.madvise, after.calls.madvise);
+    fmt::print("{:<34} {:>14} {:>14}   {} saved\n", "cost of faults and calls", time_text(before.cost_ns), time_text(after.cost_ns),
+               time_text(before.cost_ns - after.cost_ns));
+    if (after.failed > before.failed) fmt::print("{} allocations that succeeded would fail\n", after.failed - before.failed);
+    fmt::print("\nerror bar from verify: {}\n", analyze::error_bar_text(verification));
+    if (!verification.holds()) fmt::print("The twin does not reproduce the recorded run (faultline verify): take this with care.\n");
+    for (const std::string& remark : session.remarks) fmt::print("note: {}\n", remark);
+    fmt::print("{}\n", env);
+    return kDone;
+  }
+
+ private:
+  std::string file_;
+  std::vector<std::string> settings_;
+  bool json_ = false;
+
+  static void row(const char* what, std::uint64_t before, std::uint64_t after) { fmt::print("{:<34} {:>14} {:>14}\n", what, before, after); }
+};
+
+}  // namespace
+
+FL_REGISTER_COMMAND(WhatIf, "whatif", "predict what a joint setting of malloc tunables would change");
+
+}  // namespace faultline::cli
