@@ -44,7 +44,8 @@ class TwinMemory {
   // Accesses the kernel would answer with a signal are counted in refused_accesses(), nothing else happens.
   void touch(Address address, std::uint64_t length, bool write);
 
-  // Recorded addresses, first in first out: the next map(), or the next remap() that cannot grow in place, goes there.
+  // Recorded addresses, first in first out: the next map() or growing remap() goes there (a remap() in place is
+  // recorded with the address it kept).
   // Where a mapping is in the way it is replaced (reality had no such mapping) and placement_conflicts() counts it.
   void place_next_map_at(Address address);
   void forget_placements();  // what-if after a recorded prefix: choose top-down from now on
@@ -71,7 +72,7 @@ class TwinMemory {
 
  private:
   bool access(Address address, bool write);
-  bool in_heap(Address address) const;
+  bool kept_by_last_fault();
 
   mm::AddressSpace& space_;
   std::unique_ptr<HostPages> heap_words_;
@@ -79,6 +80,7 @@ class TwinMemory {
   std::deque<Address> placements_;
   std::uint64_t placement_conflicts_ = 0;
   std::uint64_t refused_accesses_ = 0;
+  std::uint64_t reuses_seen_ = 0;  // cow_reuse faults so far: the one kind that keeps a page's contents
 };
 
 }  // namespace faultline::heap
