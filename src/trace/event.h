@@ -104,6 +104,8 @@ struct ProcessInfo {
   std::vector<std::string> command;
   std::uint64_t start_ns = 0, end_ns = 0;
 
+  std::vector<std::string> earlier_images;  // what this pid ran before its last execve; not part of this process's events
+
   // Start state, read at the first malloc-family call (before it reached the allocator).
   std::string allocator;             // path of the object that provides malloc; glibc's libc.so.6 or another
   std::string allocator_build_id;
@@ -123,8 +125,8 @@ struct ProcessInfo {
   std::uint64_t rss_end_bytes = 0;   // VmRSS at exit less recorder_rss_bytes
   std::uint64_t recorder_rss_bytes = 0;  // resident bytes of the recorder's own mappings at exit
   std::uint64_t minor_faults = 0, major_faults = 0;  // rusage of the process, whole life since exec
-  std::uint64_t recorder_faults = 0; // recorded faults that hit the recorder's own mappings: not the program's
-  std::uint64_t unattributed_minor = 0, unattributed_major = 0;  // rusage minus recorded events
+  std::uint64_t recorder_faults = 0; // minor faults on the recorder's own mappings (recorded, or by populating): not the program's
+  std::uint64_t unattributed_minor = 0, unattributed_major = 0;  // rusage minus recorded events minus the recorder's own
   std::uint64_t lost_fault_records = 0, lost_call_records = 0, lost_heap_events = 0;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> recorder_ranges;  // [start, end) of the recorder's own mappings
 };

@@ -1,0 +1,275 @@
+#include "trace/file_recording.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "trace/memory_codec.h"
+#include "trace/process_text.h"
+
+namespace faultline::trace {
+
+Result<std::unique_ptr<Recording>> Recording::open(const std::string& path) {
+  FL_TRY(BlockFile file, BlockFile::open(path));
+  auto recording = std::make_unique<FileRecording>(std::move(file));
+  FL_CHECK(recording->read_infos());
+  return std::unique_ptr<Recording>(std::move(recording));
+}
+
+const ProcessInfo* Recording::process(Pid pid) const {
+  for (const ProcessInfo& process : processes()) {
+    if (process.pid == pid) return &process;
+  }
+  return nullptr;
+}
+
+FileRecording::FileRecording(BlockFile file) : file_(std::move(file)), damage_(file_.damage()) { meta_.format_version = kFormatVersion; }
+
+void FileRecording::note_damage(const std::string& line) {
+  if (!damage_) {
+    damage_ = line;
+  } else if (damage_->find(line) == std::string::npos && damage_->size() < 1000) {
+    *damage_ += "; " + line;
+  }
+}
+
+Result<void> FileRecording::read_infos() {
+  std::map<Image, ProcessInfo> infos;
+  std::map<Image, const BlockEntry*> info_blocks;
+  std::vector<TickPair> pairs;
+  std::vector<std::uint8_t> payload;
+  auto load = [&](const BlockEntry& block) {
+    Result<void> loaded = file_.load(block, payload);
+    if (!loaded) note_damage(loaded.error().message());
+    return loaded.has_value();
+  };
+  auto text = [&] { return std::string_view(reinterpret_cast<const char*>(payload.data()), payload.size()); };
+  bool any_meta = false;
+  for (const BlockEntry& block : file_.blocks()) {
+    switch (static_cast<BlockKind>(block.header.kind)) {
+      case BlockKind::heap: {
+        Rings& rings = rings_[block.header.image];
+        rings.blocks[block.header.ring].push_back(&block);
+        rings.bytes += block.header.raw_bytes;
+        rings.events += block.header.events;
+        rings.flags |= block.header.flags;
+        if (infos[block.header.image].pid == 0) infos[block.header.image].pid = block.header.pid;
+        break;
+      }
+      case BlockKind::process: info_blocks[block.header.image] = &block; break;
+      case BlockKind::meta:
+        if (!load(block)) break;
+        if (!apply_json(text(), meta_)) note_damage(fmt::format("{}: damaged at offset {}: the meta block is no JSON", file_.path(), block.offset));
+        any_meta = true;
+        break;
+      case BlockKind::clock:
+        if (!load(block)) break;
+        for (std::size_t at = 0; at + sizeof(TickPair) <= payload.size(); at += sizeof(TickPair)) {
+          TickPair pair;
+          std::memcpy(&pair, payload.data() + at, sizeof pair);
+          pairs.push_back(pair);
+        }
+        break;
+      default: break;
+    }
+  }
+  clock_ = TickClock(std::move(pairs));
+  if (!any_meta && !damage_) note_damage(fmt::format("{}: the recording has no description of itself", file_.path()));
+  for (auto& [image, process] : infos) read_texts(image, process);
+  for (const auto& [image, block] : info_blocks) {
+    if (!load(*block)) continue;
+    if (!apply_json(text(), infos[image])) note_damage(fmt::format("{}: damaged at offset {}: the process block is no JSON", file_.path(), block->offset));
+  }
+  choose_images(infos);
+  return {};
+}
+
+// Start, exit and note records, found through the flags in the block headers.
+void FileRecording::read_texts(Image image, ProcessInfo& process) {
+  const auto found = rings_.find(image);
+  if (found == rings_.end() || (found->second.flags & (kHasStart | kHasExit | kHasNotes)) == 0) return;
+  std::string start, exit;
+  std::vector<std::string> notes;
+  auto take = [&](wire::RecordKind kind, std::string_view value) {
+    if (kind == wire::RecordKind::start) start += value;
+    if (kind == wire::RecordKind::note) notes.emplace_back(value);
+    if (kind != wire::RecordKind::exit) return;
+    if (value.starts_with("exit_number=")) exit.clear();  // a fresh report replaces the one before
+    exit += value;
+  };
+  std::vector<std::uint8_t> payload;
+  for (const auto& [ring, blocks] : found->second.blocks) {
+    for (const BlockEntry* block : blocks) {
+      if ((block->header.flags & (kHasStart | kHasExit | kHasNotes)) == 0) continue;
+      if (!file_.load(*block, payload)) continue;  // reading the events will say so
+      for_each_text(payload, take);
+    }
+  }
+  if (!start.empty()) apply_start_text(start, process);
+  if (!exit.empty()) apply_exit_text(exit, process);
+  for (const std::string& note : notes) {
+    if (!apply_range_note(note, process)) meta_.missing.push_back(fmt::format("process {}: {}", process.pid, note));
+  }
+}
+
+// One ProcessInfo per pid: the image of its last execve.
+void FileRecording::choose_images(std::map<Image, ProcessInfo>& infos) {
+  std::map<Pid, const ProcessInfo*> chosen;
+  for (auto& [image, process] : infos) {
+    const auto before = chosen.find(process.pid);
+    if (before != chosen.end() && before->second->start_ns > process.start_ns) continue;
+    chosen[process.pid] = &process;
+    image_of_[process.pid] = image;
+  }
+  for (const BlockEntry& block : file_.blocks()) {  // a process the recorder had no time to describe
+    const auto kind = static_cast<BlockKind>(block.header.kind);
+    if (kind != BlockKind::faults && kind != BlockKind::calls && kind != BlockKind::samples) continue;
+    if (chosen.contains(block.header.pid)) continue;
+    ProcessInfo& process = infos[~Image{0} - static_cast<Image>(chosen.size())];
+    process.pid = block.header.pid;
+    chosen[process.pid] = &process;
+  }
+  for (const auto& [pid, process] : chosen) {
+    processes_.push_back(*process);
+    if (processes_.back().end_ns == 0 || processes_.back().rss_peak_bytes == 0) {
+      for (const RssSample& sample : rss_samples(pid)) {
+        ProcessInfo& info = processes_.back();
+        const std::uint64_t own = sample.rss_bytes - std::min(sample.rss_bytes, info.recorder_rss_bytes);
+        info.end_ns = std::max(info.end_ns, sample.time_ns);
+        if (!info.exit_seen) {
+          info.rss_peak_bytes = std::max(info.rss_peak_bytes, own);
+          info.rss_end_bytes = own;
+        }
+      }
+    }
+  }
+  std::stable_sort(processes_.begin(), processes_.end(), [](const ProcessInfo& x, const ProcessInfo& y) { return x.start_ns < y.start_ns; });
+}
+
+const ProcessInfo* FileRecording::main_process() const {
+  const ProcessInfo* main = nullptr;
+  const ProcessInfo* busiest = nullptr;
+  auto events = [&](const ProcessInfo* process) {
+    const Rings* rings = process == nullptr ? nullptr : rings_of(process->pid);
+    return rings == nullptr ? 0 : rings->events;
+  };
+  for (const ProcessInfo& process : processes_) {
+    if (process.is_main) main = &process;
+    if (busiest == nullptr || events(&process) > events(busiest)) busiest = &process;
+  }
+  // A wrapper allocates next to nothing compared to what it runs.
+  if (main == nullptr || events(main) * 10 < events(busiest)) return busiest;
+  return main;
+}
+
+const FileRecording::Rings* FileRecording::rings_of(Pid pid) const {
+  const auto image = image_of_.find(pid);
+  if (image == image_of_.end()) return nullptr;
+  const auto rings = rings_.find(image->second);
+  return rings == rings_.end() ? nullptr : &rings->second;
+}
+
+StackTable& FileRecording::stacks(Pid pid) {
+  std::unique_ptr<StackTable>& table = stacks_[pid];
+  if (table == nullptr) table = std::make_unique<StackTable>();
+  return *table;
+}
+
+std::unique_ptr<HeapEventReader> FileRecording::merged(const Rings& rings, StackTable& stacks, SideRecords* side) {
+  std::vector<std::unique_ptr<RingStream>> streams;
+  for (const auto& [ring, blocks] : rings.blocks) {
+    streams.push_back(
+        std::make_unique<RingStream>(file_, blocks, stacks, clock_, side, [this](const std::string& line) { note_damage(line); }));
+  }
+  return merge_rings(std::move(streams));
+}
+
+std::unique_ptr<HeapEventReader> FileRecording::heap_events(Pid pid) {
+  static const Rings none;
+  const Rings* rings = rings_of(pid);
+  return merged(rings == nullptr ? none : *rings, stacks(pid), nullptr);
+}
+
+std::uint64_t FileRecording::heap_event_count(Pid pid) {
+  const Rings* rings = rings_of(pid);
+  return rings == nullptr ? 0 : rings->events;
+}
+
+void FileRecording::read_side(Pid pid, SideRecords& side) {
+  const Rings* rings = rings_of(pid);
+  if (rings == nullptr) return;
+  StackTable unused;  // stacks are interned by heap_events() alone
+  const auto reader = merged(*rings, unused, &side);
+  HeapEvent event;
+  while (reader->next(event)) {
+  }
+}
+
+template <typename Decode>
+void FileRecording::each_payload(BlockKind kind, Pid pid, Decode&& decode) {
+  std::vector<std::uint8_t> payload;
+  for (const BlockEntry& block : file_.blocks()) {
+    if (block.header.kind != static_cast<std::uint16_t>(kind) || block.header.pid != pid) continue;
+    if (Result<void> loaded = file_.load(block, payload); !loaded) {
+      note_damage(loaded.error().message());
+      return;
+    }
+    if (!decode(payload)) {
+      note_damage(fmt::format("{}: damaged at offset {}: the block's records end in the middle", file_.path(), block.offset));
+      return;
+    }
+  }
+}
+
+std::vector<MemoryCall> FileRecording::calls(Pid pid) {
+  struct Wrapped : SideRecords {
+    std::vector<MemoryCall> calls;
+    void call(const MemoryCall& call) override { calls.push_back(call); }
+  } wrapped;
+  each_payload(BlockKind::calls, pid, [&](const auto& payload) { return decode_calls(payload, wrapped.calls); });
+  const Rings* rings = rings_of(pid);
+  if (wrapped.calls.empty() && rings != nullptr && (rings->flags & kHasCalls) != 0) read_side(pid, wrapped);
+  const ProcessInfo* info = process(pid);
+  if (info != nullptr) std::erase_if(wrapped.calls, [&](const MemoryCall& call) { return call.begin_ns < info->start_ns; });
+  std::stable_sort(wrapped.calls.begin(), wrapped.calls.end(), [](const MemoryCall& x, const MemoryCall& y) { return x.begin_ns < y.begin_ns; });
+  return std::move(wrapped.calls);
+}
+
+std::vector<FaultEvent> FileRecording::faults(Pid pid) {
+  std::vector<FaultEvent> faults;
+  each_payload(BlockKind::faults, pid, [&](const auto& payload) { return decode_faults(payload, faults); });
+  const ProcessInfo* info = process(pid);
+  if (info != nullptr) std::erase_if(faults, [&](const FaultEvent& fault) { return fault.time_ns < info->start_ns; });
+  std::stable_sort(faults.begin(), faults.end(), [](const FaultEvent& x, const FaultEvent& y) { return x.time_ns < y.time_ns; });
+  return faults;
+}
+
+std::vector<TouchObservation> FileRecording::touches(Pid pid) {
+  struct Touches : SideRecords {
+    std::vector<TouchObservation> all;
+    void touch(TouchObservation&& touch) override { all.push_back(std::move(touch)); }
+  } touches;
+  const Rings* rings = rings_of(pid);
+  if (rings != nullptr && (rings->flags & kHasTouches) != 0) read_side(pid, touches);
+  std::stable_sort(touches.all.begin(), touches.all.end(),
+                   [](const TouchObservation& x, const TouchObservation& y) { return x.time_ns < y.time_ns; });
+  return std::move(touches.all);
+}
+
+std::vector<Module> FileRecording::modules(Pid pid) {
+  struct Modules : SideRecords {
+    std::vector<Module> all;
+    void module(Module&& module) override { all.push_back(std::move(module)); }
+  } modules;
+  const Rings* rings = rings_of(pid);
+  if (rings != nullptr && (rings->flags & kHasModules) != 0) read_side(pid, modules);
+  return std::move(modules.all);
+}
+
+std::vector<RssSample> FileRecording::rss_samples(Pid pid) {
+  std::vector<RssSample> samples;
+  each_payload(BlockKind::samples, pid, [&](const auto& payload) { return decode_samples(payload, samples); });
+  std::stable_sort(samples.begin(), samples.end(), [](const RssSample& x, const RssSample& y) { return x.time_ns < y.time_ns; });
+  return samples;
+}
+
+}  // namespace faultline::trace
