@@ -30,7 +30,7 @@ Result<VirtAddr, Errno> AddressSpace::mremap(const MremapArguments& given) {
     if (from + old_length > to && to + new_length > from) return fail(Errno::inval);  // old and new place overlap
     if (vmas_.size() + 2 >= profile_.max_map_count - 3) return fail(Errno::nomem);
   }
-  if (profile_.mremap_moves_many_vmas && names_a_place(arguments) && old_length == new_length) {
+  if (profile_.mremap_moves_many_vmas && (flags & kRemapFixed) != 0 && old_length == new_length) {
     return remap_many(arguments);
   }
   if (vmas_.containing(from) == nullptr) return fail(Errno::fault);
@@ -43,7 +43,8 @@ Result<void, Errno> AddressSpace::check_expansion(const Vma& vma, const MremapAr
   const std::uint64_t new_length = arguments.new_length.value;
   // Old length 0 asks for a second view of shared memory, which private memory cannot give.
   if (old_length == 0 && (vma.flags & kVmShared) == 0) return fail(Errno::inval);
-  if (old_length > vma.end - arguments.address.value) return fail(Errno::fault);
+  // What a shrinking call drops may reach past the mapping; what it keeps may not.
+  if (std::min(old_length, new_length) > vma.end - arguments.address.value) return fail(Errno::fault);
   if (new_length > old_length && !may_expand(vma.flags, (new_length - old_length) >> kPageShift)) {
     return fail(Errno::nomem);
   }

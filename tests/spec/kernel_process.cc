@@ -1,0 +1,242 @@
+#include "kernel_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+namespace faultline::spec {
+
+// turn: 0 the parent's, 1 the child's. Both sides sleep on it with a futex after a short spin.
+struct Mailbox {
+  std::atomic<std::uint32_t> turn{0};
+  std::uint32_t quit = 0;
+  std::uint64_t start_brk = 0;
+  Call call;
+  Answer answer;
+};
+
+namespace {
+
+void wait_for(std::atomic<std::uint32_t>& turn, std::uint32_t wanted) {
+  while (true) {
+    const std::uint32_t now = turn.load(std::memory_order_acquire);
+    if (now == wanted) return;
+    ::syscall(SYS_futex, &turn, FUTEX_WAIT, now, nullptr, nullptr, 0);
+  }
+}
+void give(std::atomic<std::uint32_t>& turn, std::uint32_t to) {
+  turn.store(to, std::memory_order_release);
+  ::syscall(SYS_futex, &turn, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+}
+
+// --- in the child: no allocation, no libc call that could touch new memory ---
+
+sigjmp_buf after_fault;
+
+void on_fault(int) { siglongjmp(after_fault, 1); }
+
+std::uint64_t minor_faults() {
+  rusage usage;
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_minflt);
+}
+
+bool touch_page(std::uint64_t address, bool write) {
+  if (sigsetjmp(after_fault, 1) != 0) return false;
+  auto* byte = reinterpret_cast<volatile char*>(address);
+  if (write) {
+    *byte = 1;
+  } else {
+    (void)*byte;
+  }
+  return true;
+}
+
+Answer result_of(long value) {
+  Answer answer;
+  answer.value = value;
+  if (value == -1) answer.error = errno;
+  return answer;
+}
+
+Answer place_of(long value, std::uint64_t length) {
+  Answer answer = result_of(value);
+  const auto address = static_cast<std::uint64_t>(value);
+  if (answer.error == 0 && (address < kWindow || address >= kWindow + kWindowBytes)) {
+    ::syscall(SYS_munmap, address, length);
+    answer.value = kElsewhere;
+  }
+  return answer;
+}
+
+Answer perform(const Call& call, std::uint64_t start_brk) {
+  switch (call.op) {
+    case Op::mmap: return place_of(::syscall(SYS_mmap, call.a, call.b, call.c, call.d, -1, 0), call.b);
+    case Op::munmap: return result_of(::syscall(SYS_munmap, call.a, call.b));
+    case Op::mprotect: return result_of(::syscall(SYS_mprotect, call.a, call.b, call.c));
+    case Op::mremap: return place_of(::syscall(SYS_mremap, call.a, call.b, call.c, call.d, call.e), call.c);
+    case Op::madvise: return result_of(::syscall(SYS_madvise, call.a, call.b, call.c));
+    case Op::brk: {
+      Answer answer;
+      answer.value = ::syscall(SYS_brk, start_brk + call.a) - static_cast<long>(start_brk);
+      return answer;
+    }
+    case Op::touch: {
+      Answer answer;
+      for (std::uint64_t at = call.a; at < call.a + call.b; at += kPage) {
+        if (!touch_page(at, call.c != 0)) ++answer.refused;
+      }
+      return answer;
+    }
+    case Op::reset:
+      ::syscall(SYS_munmap, kWindow, kWindowBytes);
+      ::syscall(SYS_brk, start_brk);
+      return {};
+  }
+  return {};
+}
+
+// The heap this process inherited is given up: the specs need the break's start, and after the fork nothing here
+// allocates any more.
+[[noreturn]] void serve(Mailbox& box) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+  struct sigaction action;
+  ::memset(&action, 0, sizeof action);
+  action.sa_handler = on_fault;
+  action.sa_flags = SA_NODEFER;
+  ::sigaction(SIGSEGV, &action, nullptr);
+  ::sigaction(SIGBUS, &action, nullptr);
+  ::syscall(SYS_brk, box.start_brk);
+  // Warm up: every page this loop runs on is copied or mapped before anything is counted.
+  for (int round = 0; round < 3; ++round) {
+    perform({Op::mmap, kWindow, 4 * kPage, 3, 0x32}, box.start_brk);
+    perform({Op::mprotect, kWindow, kPage, 1}, box.start_brk);
+    perform({Op::touch, kWindow, 6 * kPage, 1}, box.start_brk);
+    perform({Op::mremap, kWindow, kPage, 2 * kPage, 0}, box.start_brk);
+    perform({Op::madvise, kWindow, kPage, 4}, box.start_brk);
+    perform({Op::brk, 2 * kPage}, box.start_brk);
+    perform({Op::reset}, box.start_brk);
+    (void)minor_faults();
+  }
+  while (true) {
+    give(box.turn, 0);
+    wait_for(box.turn, 1);
+    if (box.quit != 0) ::_exit(0);
+    const std::uint64_t before = minor_faults();
+    Answer answer = perform(box.call, box.start_brk);
+    answer.minor_faults = minor_faults() - before;
+    box.answer = answer;
+  }
+}
+
+std::uint64_t start_of_break() {
+  // proc(5): start_brk is field 47 of /proc/self/stat; the name in field 2 may hold blanks, so count after its ')'.
+  char text[2048];
+  std::FILE* file = std::fopen("/proc/self/stat", "r");
+  if (file == nullptr) throw std::runtime_error("/proc/self/stat cannot be read");
+  const std::size_t size = std::fread(text, 1, sizeof text - 1, file);
+  std::fclose(file);
+  text[size] = 0;
+  char* at = ::strrchr(text, ')');
+  for (int field = 2; field < 47 && at != nullptr; ++field) at = ::strchr(at + 1, ' ');
+  if (at == nullptr) throw std::runtime_error("/proc/self/stat has no field 47");
+  return std::strtoull(at, nullptr, 10);
+}
+
+}  // namespace
+
+KernelProcess::KernelProcess() {
+  void* place = ::mmap(nullptr, sizeof(Mailbox), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (place == MAP_FAILED) throw std::runtime_error("no shared memory");
+  box_ = new (place) Mailbox;
+  box_->start_brk = start_of_break();
+  box_->turn.store(1);
+  child_ = ::fork();
+  if (child_ == 0) serve(*box_);
+  if (child_ < 0) throw std::runtime_error("fork failed");
+  wait_for(box_->turn, 0);
+  const std::string proc = "/proc/" + std::to_string(child_);
+  maps_ = ::open((proc + "/maps").c_str(), O_RDONLY | O_CLOEXEC);
+  pagemap_ = ::open((proc + "/pagemap").c_str(), O_RDONLY | O_CLOEXEC);
+  if (maps_ < 0 || pagemap_ < 0) throw std::runtime_error(proc + ": maps or pagemap cannot be opened");
+}
+
+KernelProcess::~KernelProcess() {
+  box_->quit = 1;
+  give(box_->turn, 1);
+  ::waitpid(child_, nullptr, 0);
+  ::close(maps_);
+  ::close(pagemap_);
+  ::munmap(box_, sizeof(Mailbox));
+}
+
+Answer KernelProcess::run(const Call& call) {
+  box_->call = call;
+  give(box_->turn, 1);
+  wait_for(box_->turn, 0);
+  return box_->answer;
+}
+
+std::vector<Mapping> KernelProcess::between(std::uint64_t start, std::uint64_t end, std::uint64_t origin) {
+  static char text[1 << 18];
+  std::size_t size = 0;
+  while (size < sizeof text - 1) {
+    const ssize_t got = ::pread(maps_, text + size, sizeof text - 1 - size, static_cast<off_t>(size));
+    if (got <= 0) break;
+    size += static_cast<std::size_t>(got);
+  }
+  text[size] = 0;
+  std::vector<Mapping> found;
+  for (char* line = text; line != nullptr && *line != 0;) {
+    char* at = line;
+    Mapping m;
+    m.start = std::strtoull(at, &at, 16);
+    m.end = std::strtoull(at + 1, &at, 16);
+    m.prot = (at[1] == 'r' ? 1u : 0u) | (at[2] == 'w' ? 2u : 0u) | (at[3] == 'x' ? 4u : 0u);
+    if (m.end > start && m.start < end) found.push_back({m.start - origin, m.end - origin, m.prot});
+    line = ::strchr(at, '\n');
+    if (line != nullptr) ++line;
+  }
+  return found;
+}
+
+std::vector<Mapping> KernelProcess::mappings() { return between(kWindow, kWindow + kWindowBytes, 0); }
+
+std::vector<Mapping> KernelProcess::heap() {
+  return between(box_->start_brk, box_->start_brk + kWindowBytes, box_->start_brk);
+}
+
+std::vector<std::uint8_t> KernelProcess::pages(std::uint64_t address, std::uint64_t bytes) {
+  std::vector<std::uint64_t> entries(bytes / kPage);
+  const auto offset = static_cast<off_t>(address / kPage * 8);
+  const ssize_t got = ::pread(pagemap_, entries.data(), entries.size() * 8, offset);
+  if (got != static_cast<ssize_t>(entries.size() * 8)) throw std::runtime_error("pagemap: short read");
+  // Documentation/admin-guide/mm/pagemap.rst: bit 63 present, 56 mapped by this process alone. The zero page is
+  // present and never exclusive; our own anonymous pages are.
+  std::vector<std::uint8_t> found;
+  for (const std::uint64_t entry : entries) {
+    const bool present = (entry >> 63 & 1) != 0;
+    const bool exclusive = (entry >> 56 & 1) != 0;
+    found.push_back(!present ? 0 : (exclusive ? 2 : 1));
+  }
+  return found;
+}
+
+}  // namespace faultline::spec

@@ -1,0 +1,46 @@
+#include "process.h"
+
+#include <fmt/format.h>
+
+namespace faultline::spec {
+
+namespace {
+// Addresses of the window as "W+pages", other numbers in hexadecimal.
+std::string place(std::uint64_t address) {
+  if (address < kWindow || address > kWindow + kWindowBytes) return fmt::format("{:#x}", address);
+  const std::uint64_t offset = address - kWindow;
+  return offset % kPage == 0 ? fmt::format("W+{}", offset / kPage) : fmt::format("W+{}.{:#x}", offset / kPage, offset % kPage);
+}
+std::string bytes(std::uint64_t n) { return n % kPage == 0 ? fmt::format("{}p", n / kPage) : fmt::format("{:#x}", n); }
+}  // namespace
+
+std::string Call::to_string() const {
+  switch (op) {
+    case Op::mmap: return fmt::format("mmap({}, {}, prot {}, flags {:#x})", place(a), bytes(b), c, d);
+    case Op::munmap: return fmt::format("munmap({}, {})", place(a), bytes(b));
+    case Op::mprotect: return fmt::format("mprotect({}, {}, prot {})", place(a), bytes(b), c);
+    case Op::mremap: return fmt::format("mremap({}, {}, {}, flags {}, {})", place(a), bytes(b), bytes(c), d, place(e));
+    case Op::madvise: return fmt::format("madvise({}, {}, {})", place(a), bytes(b), c);
+    case Op::brk: return fmt::format("brk(start + {})", static_cast<std::int64_t>(a));
+    case Op::touch: return fmt::format("touch({}, {}, {})", place(a), bytes(b), c != 0 ? "write" : "read");
+    case Op::reset: return "reset";
+  }
+  return "?";
+}
+
+std::string Answer::to_string() const {
+  const std::string what = error != 0 ? fmt::format("errno {}", error)
+                           : value == kElsewhere ? "elsewhere" : place(static_cast<std::uint64_t>(value));
+  return fmt::format("{}, {} refused, {} minor faults", what, refused, minor_faults);
+}
+
+std::string to_string(const std::vector<Mapping>& mappings) {
+  std::string text;
+  for (const Mapping& m : mappings) {
+    text += fmt::format(" [{} {}p {}{}{}]", place(m.start), (m.end - m.start) / kPage, (m.prot & 1) != 0 ? 'r' : '-',
+                        (m.prot & 2) != 0 ? 'w' : '-', (m.prot & 4) != 0 ? 'x' : '-');
+  }
+  return text.empty() ? " (none)" : text;
+}
+
+}  // namespace faultline::spec

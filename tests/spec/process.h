@@ -1,0 +1,77 @@
+// What a spec may ask of a process's memory. Two implementations: KernelProcess (this kernel, in a child of its own)
+// and TwinProcess. A spec is written once and holds for both.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace faultline::spec {
+
+inline constexpr std::uint64_t kPage = 4096;
+// All addresses of a spec lie in this window, far from anything a process maps by itself; the break is measured from
+// its start.
+inline constexpr std::uint64_t kWindow = 0x100'0000'0000;
+inline constexpr std::uint64_t kWindowBytes = std::uint64_t{1} << 30;
+
+enum class Op : std::uint32_t { mmap, munmap, mprotect, mremap, madvise, brk, touch, reset };
+
+// One call. a..e are the arguments in the order of the system call; mmap: address length prot flags; mremap: address old new flags
+// new_address; brk: signed distance from the break's start; touch: address length write.
+struct Call {
+  Op op = Op::reset;
+  std::uint64_t a = 0, b = 0, c = 0, d = 0, e = 0;
+  std::string to_string() const;
+};
+
+struct Answer {
+  std::int64_t value = 0;          // the call's result; outside the window kElsewhere; brk: distance from its start
+  std::int32_t error = 0;          // errno, 0 done
+  std::uint32_t refused = 0;       // touch: pages that answered with SIGSEGV
+  std::uint64_t minor_faults = 0;  // during the call
+  bool operator==(const Answer&) const = default;
+  std::string to_string() const;
+};
+inline constexpr std::int64_t kElsewhere = -2;
+
+struct Mapping {
+  std::uint64_t start = 0, end = 0;
+  std::uint32_t prot = 0;  // PROT_*
+  bool operator==(const Mapping&) const = default;
+};
+std::string to_string(const std::vector<Mapping>& mappings);
+
+class Process {
+ public:
+  virtual ~Process() = default;
+  virtual Answer run(const Call& call) = 0;
+  virtual std::vector<Mapping> mappings() = 0;  // of the window, ascending
+  virtual std::vector<Mapping> heap() = 0;      // between the start of the break and the window, relative to that start
+  // One per page of [address, address + bytes): 0 nothing, 1 an entry (the zero page too), 2 a frame of its own.
+  // bytes <= 64 MiB. Unmapped pages are 0.
+  virtual std::vector<std::uint8_t> pages(std::uint64_t address, std::uint64_t bytes) = 0;
+
+  // Short forms.
+  Answer mmap(std::uint64_t address, std::uint64_t length, std::uint32_t prot = 3, std::uint32_t flags = 0x32) {
+    return run({Op::mmap, address, length, prot, flags});
+  }
+  Answer munmap(std::uint64_t address, std::uint64_t length) { return run({Op::munmap, address, length}); }
+  Answer mprotect(std::uint64_t address, std::uint64_t length, std::uint32_t prot) {
+    return run({Op::mprotect, address, length, prot});
+  }
+  Answer madvise(std::uint64_t address, std::uint64_t length, int advice) {
+    return run({Op::madvise, address, length, static_cast<std::uint64_t>(advice)});
+  }
+  Answer mremap(std::uint64_t address, std::uint64_t old_length, std::uint64_t new_length, std::uint32_t flags,
+                std::uint64_t place = 0) {
+    return run({Op::mremap, address, old_length, new_length, flags, place});
+  }
+  Answer brk(std::int64_t distance) { return run({Op::brk, static_cast<std::uint64_t>(distance)}); }
+  Answer touch(std::uint64_t address, std::uint64_t length, bool write) {
+    return run({Op::touch, address, length, write ? 1u : 0u});
+  }
+  std::uint64_t write(std::uint64_t address, std::uint64_t length) { return touch(address, length, true).minor_faults; }
+  std::uint64_t read(std::uint64_t address, std::uint64_t length) { return touch(address, length, false).minor_faults; }
+};
+
+}  // namespace faultline::spec

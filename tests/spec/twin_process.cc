@@ -1,0 +1,102 @@
+#include "twin_process.h"
+
+#include <algorithm>
+
+namespace faultline::spec {
+
+namespace {
+// As a real process has it: mappings the twin places by itself end up far above the window.
+const mm::AddressSpace::Layout kLayout{VirtAddr(0x5555'0000'0000), VirtAddr(0x7fff'f7ff'f000), VirtAddr(kPage)};
+
+Answer answer_of(const Result<VirtAddr, mm::Errno>& result) {
+  if (!result) return {.value = -1, .error = static_cast<std::int32_t>(result.error())};
+  const bool inside = result->value >= kWindow && result->value < kWindow + kWindowBytes;
+  return {.value = inside ? static_cast<std::int64_t>(result->value) : kElsewhere};
+}
+Answer answer_of(const Result<void, mm::Errno>& result) {
+  if (!result) return {.value = -1, .error = static_cast<std::int32_t>(result.error())};
+  return {};
+}
+}  // namespace
+
+TwinProcess::TwinProcess()
+    : space_(std::make_unique<mm::AddressSpace>(frames_, mm::KernelProfile::linux_6_18(), kLayout)) {}
+
+Answer TwinProcess::run(const Call& call) {
+  const std::uint64_t before = space_->statistics().minor_faults();
+  Answer answer = run_checked(call);
+  answer.minor_faults = space_->statistics().minor_faults() - before;
+  return answer;
+}
+
+Answer TwinProcess::run_checked(const Call& call) {
+  mm::AddressSpace& space = *space_;
+  const VirtAddr address(call.a);
+  switch (call.op) {
+    case Op::mmap: {
+      const auto placed = space.mmap({.address = address,
+                                      .length = ByteCount(call.b),
+                                      .prot = static_cast<mm::Prot>(call.c),
+                                      .flags = static_cast<mm::MapFlags>(call.d)});
+      const Answer answer = answer_of(placed);
+      if (answer.value == kElsewhere) (void)space.munmap(*placed, ByteCount(call.b));
+      return answer;
+    }
+    case Op::munmap: return answer_of(space.munmap(address, ByteCount(call.b)));
+    case Op::mprotect: return answer_of(space.mprotect(address, ByteCount(call.b), static_cast<mm::Prot>(call.c)));
+    case Op::mremap: {
+      const auto moved = space.mremap({.address = address,
+                                       .old_length = ByteCount(call.b),
+                                       .new_length = ByteCount(call.c),
+                                       .flags = static_cast<mm::RemapFlags>(call.d),
+                                       .new_address = VirtAddr(call.e)});
+      const Answer answer = answer_of(moved);
+      if (answer.value == kElsewhere) (void)space.munmap(*moved, ByteCount(call.c));
+      return answer;
+    }
+    case Op::madvise: return answer_of(space.madvise(address, ByteCount(call.b), static_cast<mm::Madvice>(call.c)));
+    case Op::brk: {
+      const VirtAddr now = space.brk(VirtAddr(space.start_brk().value + call.a));
+      return {.value = static_cast<std::int64_t>(now.value - space.start_brk().value)};
+    }
+    case Op::touch: {
+      Answer answer;
+      for (std::uint64_t at = call.a; at < call.a + call.b; at += kPage) {
+        if (mm::refused(space.access(VirtAddr(at), call.c != 0))) ++answer.refused;
+      }
+      return answer;
+    }
+    case Op::reset:
+      (void)space.munmap(VirtAddr(kWindow), ByteCount(kWindowBytes));
+      space.brk(space.start_brk());
+      return {};
+  }
+  return {};
+}
+
+std::vector<Mapping> TwinProcess::between(std::uint64_t start, std::uint64_t end, std::uint64_t origin) {
+  std::vector<Mapping> found;
+  space_->vmas().for_each([&](const mm::Vma& vma) {
+    if (vma.end <= start || vma.start >= end) return;
+    found.push_back({vma.start - origin, vma.end - origin, vma.flags & mm::kVmAccess});
+  });
+  return found;
+}
+
+std::vector<Mapping> TwinProcess::mappings() { return between(kWindow, kWindow + kWindowBytes, 0); }
+
+std::vector<Mapping> TwinProcess::heap() {
+  const std::uint64_t start = space_->start_brk().value;
+  return between(start, start + kWindowBytes, start);
+}
+
+std::vector<std::uint8_t> TwinProcess::pages(std::uint64_t address, std::uint64_t bytes) {
+  std::vector<std::uint8_t> found;
+  for (std::uint64_t at = address; at < address + bytes; at += kPage) {
+    const mm::Pte* pte = space_->page_table().entry(VirtAddr(at).vpn());
+    found.push_back(pte == nullptr || pte->none() ? 0 : (pte->maps_frame() ? 2 : 1));
+  }
+  return found;
+}
+
+}  // namespace faultline::spec
