@@ -1,0 +1,141 @@
+// The settings search: it finds the joint setting for a storm, refuses to speak where it must, and says when nothing helps.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "analyze/search.h"
+#include "analyze/search_candidates.h"
+#include "analyze/search_measure.h"
+#include "replay/load.h"
+#include "replay/replayer.h"
+#include "support/fake_recording.h"
+
+namespace faultline::analyze {
+namespace {
+
+using testing::FakeRecording;
+
+// Addresses that are right for the default settings come from the model itself: what is tested here is the search.
+class Addresses : public replay::ReplayWatch {
+ public:
+  explicit Addresses(FakeRecording& recording) : recording_(recording) {}
+  void after(std::size_t index, const replay::Event& event, std::uint64_t result, std::span<const heap::CallRecord>, bool) override {
+    if (event.op != trace::HeapOp::free) recording_.events[index].result = result;
+  }
+
+ private:
+  FakeRecording& recording_;
+};
+
+// rounds of `count` blocks of `size`, freed last first. First with made-up addresses, then with those of the replay.
+replay::Program storm(int count, std::uint64_t size, int rounds, double wall_ns) {
+  FakeRecording recording;
+  for (int round = 0; round < rounds; ++round) {
+    for (int i = 1; i <= count; ++i) recording.malloc(size, static_cast<std::uint64_t>(i) << 32);
+    for (int i = count; i >= 1; --i) recording.free(static_cast<std::uint64_t>(i) << 32);
+  }
+  recording.meta_data.calls_exact = false;
+  recording.meta_data.wall_ns = static_cast<std::uint64_t>(wall_ns);
+  replay::Program program = std::move(*replay::load_program(recording, recording.info));
+  Addresses addresses(recording);
+  replay::replay(program, replay::recorded_parameters(program), replay::Placement::own, &addresses);
+  for (std::size_t i = 0; i < program.events.size(); ++i) {
+    program.events[i].address = recording.events[i].result;
+    // A mapping of its own, so that verify puts it where the replay above had it.
+    if (program.events[i].op != trace::HeapOp::free && program.events[i].address > 0x700000000000) program.events[i].flags |= trace::kChunkMmapped;
+  }
+  return program;
+}
+
+TEST(Search, FindsTheJointSettingForAStorm) {
+  const replay::Program program = storm(4, 160'000, 200, 50e6);
+  const Advice advice = search(program, {});
+  ASSERT_TRUE(advice.verification.holds()) << advice.reason;
+  ASSERT_TRUE(advice.recommended) << advice.reason;
+  const Candidate& best = advice.candidates[*advice.recommended];
+  EXPECT_EQ(advice.gain, Gain::time);
+  EXPECT_LT(best.predicted.minor_faults(), advice.baseline().minor_faults() / 50);
+  EXPECT_FALSE(best.raises_peak);
+  EXPECT_GT(best.saved_ns, 0);
+}
+
+TEST(Search, SaysSoWhenNothingHelps) {
+  FakeRecording recording;
+  recording.malloc(100, 0x5555555592a0);
+  recording.free(0x5555555592a0);
+  recording.meta_data.calls_exact = false;
+  recording.meta_data.wall_ns = 1'000'000'000;
+  const replay::Program program = std::move(*replay::load_program(recording, recording.info));
+  const Advice advice = search(program, {});
+  ASSERT_TRUE(advice.verification.holds());
+  EXPECT_FALSE(advice.recommended);
+  EXPECT_NE(advice.reason.find("no setting helps"), std::string::npos);
+  EXPECT_FALSE(advice.candidates.empty());
+}
+
+TEST(Search, RefusesWhenTheTwinDoesNotReproduceTheRun) {
+  FakeRecording recording;
+  recording.malloc(100, 0x555555559ff0);  // not where glibc would put it
+  recording.meta_data.wall_ns = 1'000'000;
+  const replay::Program program = std::move(*replay::load_program(recording, recording.info));
+  const Advice advice = search(program, {});
+  EXPECT_FALSE(advice.recommended);
+  EXPECT_TRUE(advice.candidates.empty());
+  EXPECT_NE(advice.reason.find("verify failed (0 of 1 addresses equal)"), std::string::npos) << advice.reason;
+}
+
+TEST(Search, TheFrontHoldsNoDominatedCandidate) {
+  const Advice advice = search(storm(2, 300'000, 30, 10e6), {});
+  for (const Candidate& x : advice.candidates) {
+    if (!x.on_front) continue;
+    for (const Candidate& y : advice.candidates) {
+      EXPECT_FALSE(y.predicted.cost_ns < x.predicted.cost_ns && y.predicted.rss_peak_bytes < x.predicted.rss_peak_bytes &&
+                   y.predicted.rss_end_bytes < x.predicted.rss_end_bytes);
+    }
+  }
+}
+
+TEST(Search, NoFirstCandidateIsALoneThreshold) {
+  for (const Setting& setting : first_settings({.peak_live_bytes = 10 << 20, .peak_large_bytes = 8 << 20, .largest_block = 1 << 20,
+                                                .small_allocations = 5, .large_sizes = {1 << 18, 1 << 20}, .most_live_of_one_size = 5})) {
+    const bool mmap = setting.contains("mmap_threshold") || setting.contains("mmap_max");
+    EXPECT_TRUE(setting.contains("top_pad") || mmap == setting.contains("trim_threshold"));
+  }
+}
+
+TEST(Search, UnknownSettingsListTheKnownOnes) {
+  FakeRecording recording;
+  recording.malloc(100, 0x5555555592a0);
+  const replay::Program program = std::move(*replay::load_program(recording, recording.info));
+  const auto refused = with_settings(program, {"mmap_treshold=1"});
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("mmap_threshold"), std::string::npos);
+}
+
+TEST(Measure, TunablesMergeByName) {
+  EXPECT_EQ(merged_tunables("glibc.malloc.top_pad=1:glibc.malloc.mxfast=2", "glibc.malloc.top_pad=5"),
+            "glibc.malloc.mxfast=2:glibc.malloc.top_pad=5");
+  EXPECT_EQ(merged_tunables("", ""), "");
+}
+
+TEST(Measure, CountsFaultsSinceExecAndPassesTunablesOn) {
+  auto launcher = Launcher::start({"/bin/sh", "-c", "test \"$GLIBC_TUNABLES\" = glibc.malloc.top_pad=1"}, true);
+  ASSERT_TRUE(launcher);
+  auto with = launcher->run("glibc.malloc.top_pad=1");
+  ASSERT_TRUE(with);
+  EXPECT_EQ(with->wait_status, 0);
+  EXPECT_GT(with->minor_faults, 20u);
+  EXPECT_LT(with->minor_faults, 1000u);
+  auto without = launcher->run("");
+  ASSERT_TRUE(without);
+  EXPECT_NE(without->wait_status, 0);
+}
+
+TEST(Measure, ACommandThatCannotStartIsAnError) {
+  auto launcher = Launcher::start({"/nonexistent/command"}, true);
+  ASSERT_TRUE(launcher);
+  EXPECT_FALSE(launcher->run(""));
+}
+
+}  // namespace
+}  // namespace faultline::analyze
