@@ -53,7 +53,7 @@ class Verify : public Command {
     if (v.calls_compared) {
       out["syscalls"] = {{"matched", v.calls_matched}, {"total", v.calls_total}};
     } else {
-      out["syscalls"] = {{"matched", nullptr}, {"total", 0}, {"reason", kCallsMissing}};
+      out["syscalls"] = {{"matched", nullptr}, {"total", nullptr}, {"reason", kCallsMissing}};
     }
     nlohmann::ordered_json minor = to_json(v.minor);
     minor["heap"] = to_json(v.heap_minor);
