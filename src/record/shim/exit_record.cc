@@ -27,7 +27,7 @@ bool parse_maps_line(const char* line, MapsLine& out) {
   if (*line++ != ' ') return false;
   out.readable = line[0] == 'r';
   out.is_private = line[3] == 'p';
-  for (int field = 0; field < 4 && *line != 0; ++line) field += *line == ' ';
+  for (int field = 0; field < 3 && *line != 0; ++line) field += *line == ' ';
   while (*line == ' ') ++line;
   const bool no_file = starts_with(line, "0 ") || equal(line, "0");
   const bool special = contains(line, "[v");  // [vdso], [vvar], [vsyscall]
