@@ -124,17 +124,6 @@ Answer perform(const Call& call, std::uint64_t start_brk) {
   ::sigaction(SIGSEGV, &action, nullptr);
   ::sigaction(SIGBUS, &action, nullptr);
   ::syscall(SYS_brk, box.start_brk);
-  // Warm up: every page this loop runs on is copied or mapped before anything is counted.
-  for (int round = 0; round < 3; ++round) {
-    perform({Op::mmap, kWindow, 4 * kPage, 3, 0x32}, box.start_brk);
-    perform({Op::mprotect, kWindow, kPage, 1}, box.start_brk);
-    perform({Op::touch, kWindow, 6 * kPage, 1}, box.start_brk);
-    perform({Op::mremap, kWindow, kPage, 2 * kPage, 0}, box.start_brk);
-    perform({Op::madvise, kWindow, kPage, 4}, box.start_brk);
-    perform({Op::brk, 2 * kPage}, box.start_brk);
-    perform({Op::reset}, box.start_brk);
-    (void)minor_faults();
-  }
   while (true) {
     give(box.turn, 0);
     wait_for(box.turn, 1);
@@ -175,6 +164,14 @@ KernelProcess::KernelProcess() {
   const std::string proc = "/proc/" + std::to_string(child_);
   maps_ = ::open((proc + "/maps").c_str(), O_RDONLY | O_CLOEXEC);
   pagemap_ = ::open((proc + "/pagemap").c_str(), O_RDONLY | O_CLOEXEC);
+  // Warm up: every page the child's loop runs on is copied or mapped before anything is counted.
+  for (int round = 0; round < 3; ++round) {
+    for (const Call& call : {Call{Op::mmap, kWindow, 4 * kPage, 3, 0x8032}, Call{Op::mprotect, kWindow, kPage, 1},
+                             Call{Op::touch, kWindow, 6 * kPage, 1}, Call{Op::mremap, kWindow, kPage, 2 * kPage, 0},
+                             Call{Op::madvise, kWindow, kPage, 4}, Call{Op::brk, 2 * kPage}, Call{Op::reset}}) {
+      run(call);
+    }
+  }
   if (maps_ < 0 || pagemap_ < 0) throw std::runtime_error(proc + ": maps or pagemap cannot be opened");
 }
 

@@ -11,7 +11,7 @@
 
 #include "base/units.h"
 #include "mm/errno.h"
-#include "mm/machine/kernel_profile.h"
+#include "mm/kernel_profile.h"
 #include "mm/paging/page_table.h"
 #include "mm/phys/frame_table.h"
 #include "mm/space/flags.h"
