@@ -1,0 +1,172 @@
+#include "analyze/analysis.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+namespace faultline::analyze {
+namespace {
+
+void merge(SiteCounters& into, const SiteCounters& from) {
+  into.calls += from.calls;
+  into.allocated_bytes += from.allocated_bytes;
+  into.frees += from.frees;
+  into.temporary += from.temporary;
+  into.lifetime_ns += from.lifetime_ns;
+  into.live_bytes += from.live_bytes;
+  into.live_blocks += from.live_blocks;
+  into.own_peak_bytes += from.own_peak_bytes;
+  into.at_peak_bytes += from.at_peak_bytes;
+  into.at_peak_blocks += from.at_peak_blocks;
+  into.mmapped_calls += from.mmapped_calls;
+  into.mmapped_bytes += from.mmapped_bytes;
+  into.mmapped_frees += from.mmapped_frees;
+  into.minor_faults += from.minor_faults;
+  into.major_faults += from.major_faults;
+  into.allocator_faults += from.allocator_faults;
+  into.mmapped_faults += from.mmapped_faults;
+  into.distinct_pages += from.distinct_pages;
+  for (std::size_t i = 0; i < kCallKinds; ++i) into.memory_calls[i] += from.memory_calls[i];
+  into.brk_grown_bytes += from.brk_grown_bytes;
+  into.brk_shrunk_bytes += from.brk_shrunk_bytes;
+  into.brk_shrinks += from.brk_shrinks;
+  into.unmapped_bytes += from.unmapped_bytes;
+}
+
+// Touch rows gathered under one site or region, by the code that touched.
+class TouchTable {
+ public:
+  void add(const TouchRow& row, Symbolizer& symbolizer) {
+    SiteName code = name_instruction(row.ip, symbolizer);
+    TouchSummary& summary = rows_[{code.key(), row.by_allocator}];
+    summary.code = std::move(code);
+    summary.by_allocator = row.by_allocator;
+    summary.minor_faults += row.minor_faults;
+    summary.major_faults += row.major_faults;
+  }
+  std::vector<TouchSummary> sorted() const {
+    std::vector<TouchSummary> result;
+    for (const auto& [key, summary] : rows_) result.push_back(summary);
+    std::stable_sort(result.begin(), result.end(), [](const TouchSummary& x, const TouchSummary& y) {
+      return x.minor_faults + x.major_faults > y.minor_faults + y.major_faults;
+    });
+    return result;
+  }
+
+ private:
+  std::map<std::pair<std::string, bool>, TouchSummary> rows_;
+};
+
+class Namer {
+ public:
+  Namer(trace::StackTable& stacks, Symbolizer& symbolizer) : stacks_(stacks), symbolizer_(symbolizer) {}
+
+  SiteName name(trace::StackId stack) {
+    if (stack >= stacks_.size()) return name_site({}, symbolizer_);
+    return name_site(stacks_.frames(stack), symbolizer_);
+  }
+
+ private:
+  trace::StackTable& stacks_;
+  Symbolizer& symbolizer_;
+};
+
+void name_sites(Analysis& analysis, Namer& namer, Symbolizer& symbolizer) {
+  std::unordered_map<std::string, std::size_t> rows;
+  std::vector<std::size_t> row_of(analysis.attribution.sites.sites().size(), ~std::size_t{0});
+  std::vector<std::uint64_t> heaviest;  // of each row: whose caller chain is shown
+  for (std::size_t stack = 0; stack < row_of.size(); ++stack) {
+    const SiteCounters& counters = analysis.attribution.sites.sites()[stack];
+    const std::uint64_t weight = counters.allocated_bytes + 4096 * (counters.minor_faults + counters.major_faults);
+    if (counters.calls == 0 && weight == 0) continue;
+    SiteName name = namer.name(static_cast<trace::StackId>(stack));
+    const auto [at, fresh] = rows.try_emplace(name.key(), analysis.sites.size());
+    if (fresh) {
+      analysis.sites.emplace_back();
+      heaviest.push_back(0);
+    }
+    SiteRow& row = analysis.sites[at->second];
+    if (fresh || weight > heaviest[at->second]) {
+      row.name = std::move(name);
+      heaviest[at->second] = weight;
+    }
+    merge(row.counters, counters);
+    ++row.stacks;
+    row_of[stack] = at->second;
+  }
+  std::vector<TouchTable> by_site(analysis.sites.size());
+  TouchTable by_region[kRegionCount];
+  for (const TouchRow& touch : analysis.attribution.touches) {
+    by_region[static_cast<std::size_t>(touch.region)].add(touch, symbolizer);
+    if (touch.site < row_of.size() && row_of[touch.site] < by_site.size()) by_site[row_of[touch.site]].add(touch, symbolizer);
+  }
+  for (std::size_t i = 0; i < by_site.size(); ++i) analysis.sites[i].touches = by_site[i].sorted();
+  for (std::size_t i = 0; i < kRegionCount; ++i) {
+    RegionRow row{static_cast<Region>(i), analysis.attribution.regions[i], by_region[i].sorted()};
+    if (row.faults() > 0) analysis.regions.push_back(std::move(row));
+  }
+  std::stable_sort(analysis.regions.begin(), analysis.regions.end(), [](const auto& x, const auto& y) { return x.faults() > y.faults(); });
+}
+
+void name_retention(Analysis& analysis, Namer& namer) {
+  for (const Pin& pin : analysis.retention.pins) analysis.pins.push_back({pin, namer.name(pin.block.site)});
+  std::map<std::string, NamedHolder> holders;
+  for (const Holder& holder : analysis.retention.holders) {
+    SiteName name = namer.name(holder.site);
+    NamedHolder& row = holders[name.key()];
+    row.name = std::move(name);
+    row.held_bytes += holder.held_bytes;
+    row.blocks += holder.blocks;
+    row.block_bytes += holder.block_bytes;
+  }
+  for (auto& [key, holder] : holders) analysis.holders.push_back(std::move(holder));
+  std::stable_sort(analysis.holders.begin(), analysis.holders.end(), [](const auto& x, const auto& y) { return x.held_bytes > y.held_bytes; });
+}
+
+void say_what_is_missing(Analysis& analysis, const trace::Recording& recording, const trace::ProcessInfo& process, const Symbolizer& symbolizer) {
+  std::vector<std::string>& missing = analysis.missing;
+  const trace::Meta& meta = recording.meta();
+  missing = meta.missing;
+  if (recording.damage()) missing.push_back(*recording.damage());
+  if (!meta.faults_recorded && meta.missing.empty()) missing.push_back("page faults were not recorded: nothing is said about who caused them");
+  if (!process.exit_seen) missing.push_back("the process ended before it could tell its exit state: end figures are those of its last event");
+  if (analysis.attribution.foreign_blocks > 0 || (process.glibc_version.empty() && !process.allocator.empty())) {
+    missing.push_back(fmt::format("malloc is {}, not glibc's: chunk sizes, thresholds and what the heap retains are not known", process.allocator));
+  }
+  if (process.forked_without_exec) missing.push_back("the process was forked: blocks it inherited are not known");
+  if (process.lost_heap_events + process.lost_fault_records + process.lost_call_records > 0) {
+    missing.push_back(fmt::format("lost records: {} heap events, {} faults, {} memory calls", process.lost_heap_events,
+                                  process.lost_fault_records, process.lost_call_records));
+  }
+  for (std::string& line : symbolizer.problems()) missing.push_back(std::move(line));
+}
+
+}  // namespace
+
+std::uint64_t Analysis::faults_recorded() const {
+  std::uint64_t sum = 0;
+  for (const RegionRow& row : regions) {
+    if (row.region != Region::recorder) sum += row.faults();
+  }
+  return sum;
+}
+
+Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file) {
+  Analysis analysis;
+  analysis.file = file;
+  analysis.attribution = attribute(recording, process);
+  analysis.prices = recording.meta().costs;
+  analysis.costs = costs_of(analysis.attribution, recording.meta());
+  analysis.retention = retention_of(analysis.attribution);
+  Symbolizer symbolizer(recording.modules(process.pid));
+  Namer namer(recording.stacks(process.pid), symbolizer);
+  name_sites(analysis, namer, symbolizer);
+  name_retention(analysis, namer);
+  analysis.findings = look_for_findings(analysis);
+  say_what_is_missing(analysis, recording, process, symbolizer);
+  return analysis;
+}
+
+}  // namespace faultline::analyze

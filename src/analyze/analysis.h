@@ -1,0 +1,66 @@
+// Everything `faultline report` knows about one process: attribution with names, retention, costs, findings.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "analyze/attribution.h"
+#include "analyze/costs.h"
+#include "analyze/findings.h"
+#include "analyze/retention.h"
+#include "analyze/site_names.h"
+#include "base/result.h"
+
+namespace faultline::analyze {
+
+struct TouchSummary {  // code that took faults, by function and line
+  SiteName code;
+  bool by_allocator = false;
+  std::uint64_t minor_faults = 0, major_faults = 0;
+};
+
+struct SiteRow {  // all call stacks that end at the same place of the program
+  SiteName name;
+  SiteCounters counters;  // sums; own_peak_bytes and distinct_pages are sums over stacks and so upper bounds
+  std::size_t stacks = 0;
+  std::vector<TouchSummary> touches;  // most faults first
+
+  std::uint64_t faults() const { return counters.minor_faults + counters.major_faults; }
+};
+
+struct RegionRow {
+  Region region = Region::unknown;
+  RegionCounters counters;
+  std::vector<TouchSummary> touches;  // most faults first
+
+  std::uint64_t faults() const { return counters.minor_faults + counters.major_faults; }
+};
+
+struct NamedPin {
+  Pin pin;
+  SiteName name;
+};
+struct NamedHolder {
+  SiteName name;
+  std::uint64_t held_bytes = 0, blocks = 0, block_bytes = 0;
+};
+
+struct Analysis {
+  std::string file;  // the recording, for "next" commands
+  Attribution attribution;
+  std::vector<SiteRow> sites;      // in no order: the report sorts
+  std::vector<RegionRow> regions;  // most faults first, none empty
+  Retention retention;
+  std::vector<NamedPin> pins;
+  std::vector<NamedHolder> holders;
+  Costs costs;
+  trace::MachineCosts prices;
+  std::vector<Finding> findings;
+  std::vector<std::string> missing;  // one line each: what could not be said, and why
+
+  std::uint64_t faults_recorded() const;  // the program's, without the recorder's own
+};
+
+Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file);
+
+}  // namespace faultline::analyze
