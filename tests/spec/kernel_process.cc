@@ -88,6 +88,8 @@ Answer place_of(long value, std::uint64_t length) {
 Answer perform(const Call& call, std::uint64_t start_brk) {
   switch (call.op) {
     case Op::mmap: return place_of(::syscall(SYS_mmap, call.a, call.b, call.c, call.d, -1, 0), call.b);
+    case Op::mmap_keep: return result_of(::syscall(SYS_mmap, call.a, call.b, call.c, call.d, -1, 0));
+    case Op::mremap_keep: return result_of(::syscall(SYS_mremap, call.a, call.b, call.c, call.d, call.e));
     case Op::munmap: return result_of(::syscall(SYS_munmap, call.a, call.b));
     case Op::mprotect: return result_of(::syscall(SYS_mprotect, call.a, call.b, call.c));
     case Op::mremap: return place_of(::syscall(SYS_mremap, call.a, call.b, call.c, call.d, call.e), call.c);
@@ -215,6 +217,8 @@ std::vector<Mapping> KernelProcess::between(std::uint64_t start, std::uint64_t e
 }
 
 std::vector<Mapping> KernelProcess::mappings() { return between(kWindow, kWindow + kWindowBytes, 0); }
+
+std::vector<Mapping> KernelProcess::everything() { return between(0, ~std::uint64_t{0}, 0); }
 
 std::vector<Mapping> KernelProcess::heap() {
   return between(box_->start_brk, box_->start_brk + kWindowBytes, box_->start_brk);

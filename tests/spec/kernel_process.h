@@ -20,6 +20,7 @@ class KernelProcess : public Process {
   Answer run(const Call& call) override;
   std::vector<Mapping> mappings() override;
   std::vector<Mapping> heap() override;
+  std::vector<Mapping> everything();  // the whole address space
   std::vector<std::uint8_t> pages(std::uint64_t address, std::uint64_t bytes) override;
 
  private:

@@ -16,10 +16,12 @@ std::string bytes(std::uint64_t n) { return n % kPage == 0 ? fmt::format("{}p", 
 
 std::string Call::to_string() const {
   switch (op) {
-    case Op::mmap: return fmt::format("mmap({}, {}, prot {}, flags {:#x})", place(a), bytes(b), c, d);
+    case Op::mmap:
+    case Op::mmap_keep: return fmt::format("mmap({}, {}, prot {}, flags {:#x})", place(a), bytes(b), c, d);
     case Op::munmap: return fmt::format("munmap({}, {})", place(a), bytes(b));
     case Op::mprotect: return fmt::format("mprotect({}, {}, prot {})", place(a), bytes(b), c);
-    case Op::mremap: return fmt::format("mremap({}, {}, {}, flags {}, {})", place(a), bytes(b), bytes(c), d, place(e));
+    case Op::mremap:
+    case Op::mremap_keep: return fmt::format("mremap({}, {}, {}, flags {}, {})", place(a), bytes(b), bytes(c), d, place(e));
     case Op::madvise: return fmt::format("madvise({}, {}, {})", place(a), bytes(b), c);
     case Op::brk: return fmt::format("brk(start + {})", static_cast<std::int64_t>(a));
     case Op::touch: return fmt::format("touch({}, {}, {})", place(a), bytes(b), c != 0 ? "write" : "read");

@@ -14,10 +14,11 @@ inline constexpr std::uint64_t kPage = 4096;
 inline constexpr std::uint64_t kWindow = 0x100'0000'0000;
 inline constexpr std::uint64_t kWindowBytes = std::uint64_t{1} << 30;
 
-enum class Op : std::uint32_t { mmap, munmap, mprotect, mremap, madvise, brk, touch, reset };
+enum class Op : std::uint32_t { mmap, munmap, mprotect, mremap, madvise, brk, touch, reset, mmap_keep, mremap_keep };
 
 // One call. a..e are the arguments in the order of the system call; mmap: address length prot flags; mremap: address old new flags
 // new_address; brk: signed distance from the break's start; touch: address length write.
+// What mmap and mremap put outside the window is unmapped at once; the _keep forms leave it and answer its address.
 struct Call {
   Op op = Op::reset;
   std::uint64_t a = 0, b = 0, c = 0, d = 0, e = 0;

@@ -22,6 +22,20 @@ Answer answer_of(const Result<void, mm::Errno>& result) {
 TwinProcess::TwinProcess()
     : space_(std::make_unique<mm::AddressSpace>(frames_, mm::KernelProfile::linux_6_18(), kLayout)) {}
 
+TwinProcess::TwinProcess(const std::vector<Mapping>& present, std::uint64_t mmap_base) {
+  mm::AddressSpace::Layout layout = kLayout;
+  layout.mmap_base = VirtAddr(mmap_base);
+  space_ = std::make_unique<mm::AddressSpace>(frames_, mm::KernelProfile::linux_6_18(), layout);
+  std::uint32_t file = 0;
+  for (const Mapping& m : present) {
+    (void)space_->mmap({.address = VirtAddr(m.start),
+                        .length = ByteCount(m.end - m.start),
+                        .prot = m.prot,
+                        .flags = mm::kMapPrivate | mm::kMapFixed,
+                        .file = ++file});
+  }
+}
+
 Answer TwinProcess::run(const Call& call) {
   const std::uint64_t before = space_->statistics().minor_faults();
   Answer answer = run_checked(call);
@@ -33,23 +47,27 @@ Answer TwinProcess::run_checked(const Call& call) {
   mm::AddressSpace& space = *space_;
   const VirtAddr address(call.a);
   switch (call.op) {
-    case Op::mmap: {
+    case Op::mmap:
+    case Op::mmap_keep: {
       const auto placed = space.mmap({.address = address,
                                       .length = ByteCount(call.b),
                                       .prot = static_cast<mm::Prot>(call.c),
                                       .flags = static_cast<mm::MapFlags>(call.d)});
+      if (placed && call.op == Op::mmap_keep) return {.value = static_cast<std::int64_t>(placed->value)};
       const Answer answer = answer_of(placed);
       if (answer.value == kElsewhere) (void)space.munmap(*placed, ByteCount(call.b));
       return answer;
     }
     case Op::munmap: return answer_of(space.munmap(address, ByteCount(call.b)));
     case Op::mprotect: return answer_of(space.mprotect(address, ByteCount(call.b), static_cast<mm::Prot>(call.c)));
-    case Op::mremap: {
+    case Op::mremap:
+    case Op::mremap_keep: {
       const auto moved = space.mremap({.address = address,
                                        .old_length = ByteCount(call.b),
                                        .new_length = ByteCount(call.c),
                                        .flags = static_cast<mm::RemapFlags>(call.d),
                                        .new_address = VirtAddr(call.e)});
+      if (moved && call.op == Op::mremap_keep) return {.value = static_cast<std::int64_t>(moved->value)};
       const Answer answer = answer_of(moved);
       if (answer.value == kElsewhere) (void)space.munmap(*moved, ByteCount(call.c));
       return answer;

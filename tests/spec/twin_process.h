@@ -10,6 +10,8 @@ namespace faultline::spec {
 class TwinProcess : public Process {
  public:
   TwinProcess();
+  // A process with these mappings already (opaque, not to be touched), placing new ones below mmap_base.
+  TwinProcess(const std::vector<Mapping>& present, std::uint64_t mmap_base);
   Answer run(const Call& call) override;
   std::vector<Mapping> mappings() override;
   std::vector<Mapping> heap() override;

@@ -124,8 +124,8 @@ class AddressSpace {
   Result<void, Errno> split(std::uint64_t at);             // no mapping crosses `at` afterwards
 
   // placement.cc
-  Result<std::uint64_t, Errno> unmapped_area(std::uint64_t hint, std::uint64_t length, std::uint64_t pgoff,
-                                             MapFlags flags, bool anonymous) const;
+  Result<std::uint64_t, Errno> unmapped_area(std::uint64_t hint, std::uint64_t length, MapFlags flags,
+                                             bool anonymous) const;
   std::optional<std::uint64_t> free_area(std::uint64_t hint, std::uint64_t length) const;
 
   // munmap.cc

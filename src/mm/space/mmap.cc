@@ -40,7 +40,7 @@ Result<VirtAddr, Errno> AddressSpace::mmap(const MmapArguments& arguments) {
   if (vmas_.size() > profile_.max_map_count) return fail(Errno::nomem);
 
   const bool anonymous = (flags & kMapAnonymous) != 0;
-  FL_TRY(const std::uint64_t start, unmapped_area(hint, length, arguments.file_offset >> kPageShift, flags, anonymous));
+  FL_TRY(const std::uint64_t start, unmapped_area(hint, length, flags, anonymous));
   const std::uint64_t end = start + length;
   if ((flags & kMapFixedNoReplace) != 0 && vmas_.overlaps(start, end)) return fail(Errno::exist);
   const MapFlags type = flags & type_mask;

@@ -75,7 +75,7 @@ Result<VirtAddr, Errno> AddressSpace::remap_in_place_or_move(const MremapArgumen
   }
   if ((arguments.flags & kRemapMayMove) == 0) return fail(Errno::nomem);
   MremapArguments placed = arguments;
-  FL_TRY(const std::uint64_t place, unmapped_area(0, new_length, vma->pgoff_at(address), 0, vma->anonymous()));
+  FL_TRY(const std::uint64_t place, unmapped_area(0, new_length, 0, vma->anonymous()));
   placed.new_address = VirtAddr(place);
   return move_mapping(placed, old_length);
 }
@@ -100,7 +100,7 @@ Result<VirtAddr, Errno> AddressSpace::remap_to(const MremapArguments& arguments)
   const MapFlags fixed = (arguments.flags & kRemapFixed) != 0 ? kMapFixed : 0;
   MremapArguments placed = arguments;
   FL_TRY(const std::uint64_t place,
-         unmapped_area(arguments.new_address.value, new_length, vma->pgoff_at(address), fixed, vma->anonymous()));
+         unmapped_area(arguments.new_address.value, new_length, fixed, vma->anonymous()));
   placed.new_address = VirtAddr(place);
   return move_mapping(placed, old_length);
 }

@@ -20,23 +20,16 @@ std::optional<std::uint64_t> AddressSpace::free_area(std::uint64_t hint, std::ui
   return vmas_.lowest_gap(length, page_ceil(profile_.task_end / 3), profile_.task_end, guard);
 }
 
-Result<std::uint64_t, Errno> AddressSpace::unmapped_area(std::uint64_t hint, std::uint64_t length, std::uint64_t pgoff,
-                                                         MapFlags flags, bool anonymous) const {
+Result<std::uint64_t, Errno> AddressSpace::unmapped_area(std::uint64_t hint, std::uint64_t length, MapFlags flags,
+                                                         bool anonymous) const {
   if (length > profile_.task_end) return fail(Errno::nomem);
   std::optional<std::uint64_t> found;
   if ((flags & kMapFixed) != 0) {
     found = hint;
   } else if (const std::uint64_t huge = profile_.huge_page_size;
              profile_.aligns_huge_anonymous_maps && anonymous && hint == 0 && length % huge == 0) {
-    // Ask for one huge page more and take the part of it whose address agrees with the offset modulo the huge page.
-    const std::uint64_t offset = pgoff << kPageShift;
-    const std::uint64_t first_whole = (offset + huge - 1) / huge * huge;
-    if (offset + length > first_whole && offset + length - first_whole >= huge) {
-      if (auto padded = free_area(0, length + huge)) {
-        const std::uint64_t shift = (offset - *padded) % huge;
-        found = *padded + (shift == 0 ? huge : shift);
-      }
-    }
+    // Ask for one huge page more and take the aligned part of it. The offset of a moved mapping plays no role.
+    if (auto padded = free_area(0, length + huge)) found = (*padded / huge + 1) * huge;
   }
   if (!found) found = free_area(hint, length);
   if (!found || *found > profile_.task_end - length) return fail(Errno::nomem);
