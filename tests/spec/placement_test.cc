@@ -2,6 +2,7 @@
 // process has, address for address. FAULTLINE_MM_PLACEMENTS: programs (default 300), FAULTLINE_MM_SEED: the first seed.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/auxv.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -21,17 +22,13 @@ std::uint64_t setting(const char* name, std::uint64_t otherwise) {
   return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
-// execve maps the ELF interpreter first, so it ends where the mapping area begins. The stack and what lies within its
-// 1 GiB of room (vdso and vvar, placed apart) are above it.
+// execve maps the ELF interpreter first, so it ends where the mapping area begins.
 std::uint64_t mmap_base(const std::vector<Mapping>& present) {
-  const auto shared_library = reinterpret_cast<std::uint64_t>(&std::fopen);  // surely below the base
-  std::uint64_t base = 0;
+  std::uint64_t end = ::getauxval(AT_BASE);
   for (const Mapping& m : present) {
-    if (m.end < 0x8000'0000'0000 && m.start >= base && (base == 0 || m.start < base + (std::uint64_t{1} << 27))) {
-      if (base != 0 || m.end > shared_library) base = m.end;
-    }
+    if (m.start == end) end = m.end;
   }
-  return base;
+  return end;
 }
 
 struct Block {
