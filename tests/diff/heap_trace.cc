@@ -29,10 +29,13 @@ class Generator {
     static constexpr std::uint32_t kLive[] = {8, 40, 150, 600, 2500};
     slots_ = kLive[random_.below(5)];
     favourite_ = random_.between(1, 2000);
+    few_sizes_ = random_.chance(4);
+    for (std::uint64_t& size : sizes_) size = random_.between(100, 1100);
   }
 
   std::vector<Op> run() {
-    if (random_.chance(8)) add(kOpSbrk, 0, random_.between(1, 9000));  // a heap that does not start on a page
+    // A heap that does not start on a page. (Off 16 bytes and with a refused brk later on, glibc aborts.)
+    if (random_.chance(8)) add(kOpSbrk, 0, style_ == Style::refusals ? 16 * random_.between(1, 500) : random_.between(1, 9000));
     while (ops_.size() < op_count_) {
       if (style_ == Style::storm && random_.chance(20)) storm();
       else step();
@@ -57,6 +60,7 @@ class Generator {
   }
   std::uint64_t size() {
     const std::uint64_t kind = random_.below(100);
+    if (few_sizes_ && kind < 95) return sizes_[kind % std::size(sizes_)];  // many exact fits
     switch (style_) {
       case Style::tiny: return kind < 90 ? random_.below(200) : random_.below(1100);
       case Style::large: return kind < 30 ? random_.below(3000) : kind < 97 ? random_.between(3000, 400000) : random_.below(40 << 20);
@@ -166,6 +170,8 @@ class Generator {
   std::uint32_t slots_;
   std::uint16_t thread_ = 0;
   std::uint64_t favourite_;
+  bool few_sizes_;
+  std::uint64_t sizes_[6]{};
   std::vector<Op> ops_;
 };
 

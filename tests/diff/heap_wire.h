@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-enum { kSlots = 4096, kSharedFd = 200 };
+enum { kSlots = 32768, kSharedFd = 200 };
 
 /* An operation on a slot: allocating into a full slot and freeing an empty one do nothing, so that any subset of a
    trace is a trace. */
