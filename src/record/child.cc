@@ -38,8 +38,10 @@ Result<Child> Child::spawn(const std::string& path, const std::vector<std::strin
   if (child.pid_ == 0) {
     close(gate[1]);
     char byte;
-    while (read(gate[0], &byte, 1) < 0 && errno == EINTR) {
+    ssize_t got = 0;
+    while ((got = read(gate[0], &byte, 1)) < 0 && errno == EINTR) {
     }
+    if (got != 1) _exit(125);  // the recorder gave up: the command must not run
     execve(path.c_str(), argv.data(), envp.data());
     int error = errno;
     if (error == ENOEXEC) {  // a script without #!: execvp(3) gives it to the shell
@@ -60,9 +62,12 @@ Result<Child> Child::spawn(const std::string& path, const std::vector<std::strin
 }
 
 Result<void> Child::release() {
-  gate_ = Fd();
   int error = 0;
   ssize_t got = 0;
+  while ((got = write(gate_.get(), "", 1)) < 0 && errno == EINTR) {
+  }
+  gate_ = Fd();
+  if (got != 1) return fail(make_error("ended before it was started"));
   while ((got = read(failure_.get(), &error, sizeof error)) < 0 && errno == EINTR) {
   }
   failure_ = Fd();
@@ -71,6 +76,11 @@ Result<void> Child::release() {
     return fail(make_error("cannot execute: {}", std::strerror(error)));
   }
   return {};
+}
+
+void Child::cancel() {
+  gate_ = Fd();
+  waitpid(pid_, nullptr, 0);
 }
 
 bool Child::ended(ChildUsage& usage) {

@@ -27,12 +27,15 @@ class Child {
   // Lets it call execve. Fails with the reason when execve did.
   Result<void> release();
 
+  // Instead of release(): the command never runs.
+  void cancel();
+
   // Non-blocking; true once it has ended and been reaped.
   bool ended(ChildUsage& usage);
 
  private:
   pid_t pid_ = 0;
-  Fd gate_;     // closing it lets the child go
+  Fd gate_;     // a byte lets the child go; closing it ends the child
   Fd failure_;  // the errno of a failed execve; end of file when it succeeded
 };
 

@@ -72,12 +72,12 @@ PerfFaults PerfFaults::attach(pid_t pid) {
 
 void PerfFaults::drain(std::vector<RawFault>& out) {
   for (PerfRing& ring : rings_) {
-    ring.drain([&](std::uint32_t type, const std::uint8_t* body, std::size_t size) {
-      if (type == PERF_RECORD_LOST && size >= 16) {
+    ring.drain([&](const perf_event_header& header, const std::uint8_t* body, std::size_t size) {
+      if (header.type == PERF_RECORD_LOST && size >= 16) {
         std::uint64_t lost = 0;
         std::memcpy(&lost, body + 8, sizeof lost);
         lost_ += lost;
-      } else if (type == PERF_RECORD_SAMPLE && size >= sizeof(FaultSample)) {
+      } else if (header.type == PERF_RECORD_SAMPLE && size >= sizeof(FaultSample)) {
         FaultSample sample;
         std::memcpy(&sample, body, sizeof sample);
         RawFault raw;

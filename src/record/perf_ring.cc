@@ -65,7 +65,7 @@ Result<void> PerfRing::attach(Fd event, std::size_t wanted_bytes) {
   return {};
 }
 
-void PerfRing::drain(const std::function<void(std::uint32_t, const std::uint8_t*, std::size_t)>& record) {
+void PerfRing::drain(const std::function<void(const perf_event_header&, const std::uint8_t*, std::size_t)>& record) {
   if (mapping_ == nullptr) return;
   auto* page = static_cast<perf_event_mmap_page*>(mapping_);
   const auto* data = static_cast<const std::uint8_t*>(mapping_) + 4096;
@@ -84,7 +84,7 @@ void PerfRing::drain(const std::function<void(std::uint32_t, const std::uint8_t*
       std::memcpy(wrapped_.data() + first, data, header.size - first);
       body = wrapped_.data() + sizeof header;
     }
-    record(header.type, body, header.size - sizeof header);
+    record(header, body, header.size - sizeof header);
     tail += header.size;
   }
   __atomic_store_n(&page->data_tail, tail, __ATOMIC_RELEASE);

@@ -40,8 +40,8 @@ class PerfRing {
   // The id under which samples of the event attached last appear (PERF_SAMPLE_IDENTIFIER).
   std::uint64_t last_id() const { return last_id_; }
 
-  // Calls record(type, body, size) for everything written since the last time; body follows the perf_event_header.
-  void drain(const std::function<void(std::uint32_t type, const std::uint8_t* body, std::size_t size)>& record);
+  // Calls record(header, body, size) for everything written since the last time; body follows the header.
+  void drain(const std::function<void(const perf_event_header& header, const std::uint8_t* body, std::size_t size)>& record);
 
   PerfRing() = default;
   PerfRing(PerfRing&& other) noexcept;

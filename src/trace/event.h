@@ -119,6 +119,7 @@ struct ProcessInfo {
 
   // End state. exit_seen is false when the program was killed before it could tell.
   bool exit_seen = false;
+  std::uint64_t exit_report_ns = 0;  // when it told: its last instructions, and their faults, come after
   int wait_status = 0;               // as wait(2); only known for the command itself
   std::string exit_maps;
   std::uint64_t rss_peak_bytes = 0;  // VmHWM less recorder_rss_bytes

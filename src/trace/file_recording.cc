@@ -105,7 +105,7 @@ void FileRecording::read_texts(Image image, ProcessInfo& process) {
     }
   }
   if (!start.empty()) apply_start_text(start, process);
-  if (!exit.empty()) apply_exit_text(exit, process);
+  if (!exit.empty()) process.exit_report_ns = clock_.ns(apply_exit_text(exit, process));
   for (const std::string& note : notes) {
     if (!apply_range_note(note, process)) meta_.missing.push_back(fmt::format("process {}: {}", process.pid, note));
   }

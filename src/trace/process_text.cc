@@ -96,8 +96,8 @@ void apply_start_text(std::string_view text, ProcessInfo& process) {
   add_ranges_from_maps(maps, process);
 }
 
-void apply_exit_text(std::string_view text, ProcessInfo& process) {
-  std::uint64_t peak = 0, end = 0, populated = 0;
+std::uint64_t apply_exit_text(std::string_view text, ProcessInfo& process) {
+  std::uint64_t peak = 0, end = 0, populated = 0, tick = 0;
   const std::string_view maps = each_pair(text, [&](std::string_view key, std::string_view value) {
     if (range_key(key, value, process)) return;
     if (key == "VmHWM") peak = number(value) * 1024;
@@ -105,6 +105,8 @@ void apply_exit_text(std::string_view text, ProcessInfo& process) {
     if (key == "minflt") process.minor_faults = number(value);
     if (key == "majflt") process.major_faults = number(value);
     if (key == "recorder_rss_bytes") process.recorder_rss_bytes = number(value);
+    if (key == "recorder_rss_kb") process.recorder_rss_bytes = number(value) * 1024;
+    if (key == "tsc") tick = number(value);
     if (key == "recorder_populate_minflt") populated = number(value);
   });
   process.exit_seen = true;
@@ -113,6 +115,7 @@ void apply_exit_text(std::string_view text, ProcessInfo& process) {
   process.rss_peak_bytes = peak - std::min(peak, process.recorder_rss_bytes);
   process.rss_end_bytes = end - std::min(end, process.recorder_rss_bytes);
   add_ranges_from_maps(maps, process);
+  return tick;
 }
 
 bool apply_range_note(std::string_view text, ProcessInfo& process) {

@@ -1,0 +1,88 @@
+// faultline record [-o FILE] -- CMD...: records CMD and ends as CMD ended.
+#include "record/recorder.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+
+#include "cli/command.h"
+#include "cli/version.h"
+
+namespace faultline::cli {
+namespace {
+
+std::string size_text(std::uint64_t bytes) {
+  if (bytes < 10 * 1024) return fmt::format("{} B", bytes);
+  if (bytes < 10 * 1024 * 1024) return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / 1024);
+  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024 * 1024));
+}
+
+// Ends this process as the command ended: whoever waits for us sees the same status. A command killed by a signal is passed on
+// by the same signal; 128 + signal where that is not possible.
+int end_as(int wait_status) {
+  if (WIFEXITED(wait_status)) return WEXITSTATUS(wait_status);
+  const int number = WTERMSIG(wait_status);
+  const rlimit no_core{0, 0};  // the command's own core dump, if any, is the one that matters
+  setrlimit(RLIMIT_CORE, &no_core);
+  std::fflush(nullptr);
+  signal(number, SIG_DFL);
+  sigset_t one;
+  sigemptyset(&one);
+  sigaddset(&one, number);
+  sigprocmask(SIG_UNBLOCK, &one, nullptr);
+  raise(number);
+  return 128 + number;
+}
+
+class RecordCommand : public Command {
+ public:
+  void describe(CLI::App& app) override {
+    app.add_option("-o,--output", options_.output, "where to write (default: faultline.COMMAND.PID.fl)");
+    app.add_flag("!--no-stacks", options_.stacks, "no call stacks");
+    app.add_flag("!--no-faults", options_.faults, "no page faults");
+    app.add_option("--calls", calls_, "memory calls: exact (kernel tracepoints), wrapped (through the dynamic symbols), none")
+        ->check(CLI::IsMember({"auto", "exact", "wrapped", "none"}));
+    app.add_option("--allocator", allocator_, "own: what the program links; glibc: forward to libc's malloc instead")
+        ->check(CLI::IsMember({"own", "glibc"}));
+    app.add_flag("-q,--quiet", quiet_, "no summary at the end");
+    app.prefix_command();
+    app_ = &app;
+    app.footer("CMD follows the options, after --. The exit status is CMD's.");
+  }
+
+  Result<int> run() override {
+    options_.command = app_->remaining();
+    if (!options_.command.empty() && options_.command.front() == "--") options_.command.erase(options_.command.begin());
+    if (options_.command.empty()) return fail(make_error("wanted a command to run, found none: faultline record [-o FILE] -- CMD..."));
+    options_.tool_version = kVersion;
+    options_.allocator_glibc = allocator_ == "glibc";
+    using Calls = record::RecordOptions::Calls;
+    options_.calls = calls_ == "exact" ? Calls::exact : calls_ == "wrapped" ? Calls::wrapped : calls_ == "none" ? Calls::none : Calls::automatic;
+    FL_TRY(const record::RecordSummary summary, record::record(options_));
+    if (!summary.failure.empty()) fmt::print(stderr, "faultline: {}\n", summary.failure);
+    if (!quiet_) print(summary);
+    return end_as(summary.wait_status);
+  }
+
+ private:
+  static void print(const record::RecordSummary& summary) {
+    for (const std::string& line : summary.meta.missing) fmt::print(stderr, "faultline: not recorded: {}\n", line);
+    fmt::print(stderr, "faultline: {}: {} malloc events, {} faults, {} memory calls of {} process{} in {:.2f} s, {}\n", summary.path,
+               summary.heap_events, summary.faults, summary.calls, summary.processes, summary.processes == 1 ? "" : "es",
+               static_cast<double>(summary.meta.wall_ns) / 1e9, size_text(summary.file_bytes));
+    fmt::print(stderr, "faultline: next: faultline report {}\n", summary.path);
+  }
+
+  record::RecordOptions options_;
+  std::string calls_ = "auto", allocator_ = "own";
+  bool quiet_ = false;
+  CLI::App* app_ = nullptr;
+};
+
+}  // namespace
+
+FL_REGISTER_COMMAND(RecordCommand, "record", "record CMD (its threads and children); exits with CMD's status");
+
+}  // namespace faultline::cli

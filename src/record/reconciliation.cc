@@ -1,0 +1,86 @@
+#include "record/reconciliation.h"
+
+#include <algorithm>
+
+#include "trace/process_text.h"
+#include "trace/recording.h"
+
+namespace faultline::record {
+
+namespace {
+
+std::uint64_t less(std::uint64_t value, std::uint64_t part) { return value - std::min(value, part); }
+
+struct Recorded {
+  std::uint64_t minor = 0, major = 0, on_recorder = 0, after_report = 0;
+};
+
+Recorded count_faults(trace::Recording& recording, const trace::ProcessInfo& process) {
+  Recorded recorded;
+  for (const trace::FaultEvent& fault : recording.faults(process.pid)) {
+    ++(fault.kind == trace::FaultKind::major ? recorded.major : recorded.minor);
+    if (process.exit_seen && fault.time_ns > process.exit_report_ns) ++recorded.after_report;
+    for (const auto& [start, end] : process.recorder_ranges) {
+      if (fault.address >= start && fault.address < end && fault.kind == trace::FaultKind::minor) {
+        ++recorded.on_recorder;
+        break;
+      }
+    }
+  }
+  return recorded;
+}
+
+// rusage of the whole pid, minus what it counted before this image's execve.
+void reconcile(trace::ProcessInfo& process, const ProcImage& image, const Recorded& recorded, const MainEnd& end, bool faults_recorded) {
+  const std::uint64_t populated = process.recorder_faults;  // told by the exit report
+  std::uint64_t compared = recorded.minor;
+  if (process.pid == end.pid) {
+    process.minor_faults = end.faults.minor;
+    process.major_faults = end.faults.major;
+    process.wait_status = end.wait_status;
+  } else {
+    compared = less(compared, recorded.after_report);  // its counters were read at the report
+  }
+  if (!faults_recorded) return;
+  process.minor_faults = less(process.minor_faults, less(image.minor_of_pid, recorded.minor));
+  process.recorder_faults = populated + recorded.on_recorder;
+  process.unattributed_minor = less(less(process.minor_faults, compared), populated);
+  process.unattributed_major = less(process.major_faults, recorded.major);
+}
+
+}  // namespace
+
+void write_end(trace::BlockWriter& writer, const std::string& path, std::vector<ProcImage>& images, const MainEnd& end,
+               const RecorderCounts& counts, RecordSummary& summary) {
+  auto write_processes = [&](const std::vector<ProcImage>& all) {
+    for (const ProcImage& image : all) writer.append_text(trace::BlockKind::process, image.number, image.pid, trace::to_json(image.info));
+  };
+  write_processes(images);  // the reader needs the times of execve to tell images apart
+  if (auto recording = trace::Recording::open(path)) {
+    for (ProcImage& image : images) {
+      const trace::ProcessInfo* read = (*recording)->process(image.pid);
+      if (read == nullptr || read->start_ns != image.info.start_ns) continue;  // an earlier image
+      ++summary.processes;
+      summary.heap_events += (*recording)->heap_event_count(image.pid);
+      trace::ProcessInfo process = *read;
+      process.lost_heap_events = image.lost_heap_events;
+      if (!process.exit_seen) process.recorder_rss_bytes = image.recorder_rss_bytes;
+      const Recorded recorded = count_faults(**recording, process);
+      reconcile(process, image, recorded, end, summary.meta.faults_recorded);
+      if (process.pid == end.pid) {
+        process.lost_fault_records = counts.lost_faults;
+        process.lost_call_records = counts.lost_calls;
+      }
+      summary.faults += recorded.minor + recorded.major;
+      summary.calls += (*recording)->calls(process.pid).size();
+      process.start_maps.clear();  // these stay in the shim's own records
+      process.exit_maps.clear();
+      image.info = std::move(process);
+    }
+    write_processes(images);
+  }
+  writer.append_text(trace::BlockKind::meta, 0, 0, trace::to_json(summary.meta));
+  writer.append_text(trace::BlockKind::end, 0, 0, "");
+}
+
+}  // namespace faultline::record

@@ -1,0 +1,166 @@
+#include "record/recorder.h"
+
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "record/child.h"
+#include "record/collector.h"
+#include "record/machine_costs.h"
+#include "record/reconciliation.h"
+#include "record/signals.h"
+#include "record/target.h"
+#include "trace/process_text.h"
+
+namespace faultline::record {
+
+namespace {
+
+std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown processor";
+}
+
+trace::Meta first_meta(const RecordOptions& options) {
+  trace::Meta meta;
+  meta.tool_version = options.tool_version;
+  meta.command = options.command;
+  utsname system{};
+  if (uname(&system) == 0) meta.kernel_release = system.release;
+  meta.machine = cpu_model();
+  return meta;
+}
+
+std::string default_output(const std::vector<std::string>& command) {
+  const std::string& path = command.front();
+  const std::size_t slash = path.rfind('/');
+  return fmt::format("faultline.{}.{}.fl", slash == std::string::npos ? path : path.substr(slash + 1), getpid());
+}
+
+// A perf event per CPU and tracepoint is more than the usual soft limit of 1024 on a large machine. The command keeps its own.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::uint64_t nanoseconds(const timeval& t) {
+  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(t.tv_usec) * 1000;
+}
+
+using Calls = RecordOptions::Calls;
+
+Collector::Sources attach(Listener listener, pid_t pid, const RecordOptions& options, trace::Meta& meta, Calls& calls) {
+  Collector::Sources sources{std::move(listener), {}, {}, PerfTasks::attach(pid)};
+  if (options.faults) {
+    sources.faults = PerfFaults::attach(pid);
+    meta.faults_recorded = sources.faults.recorded();
+    meta.kernel_mode_faults = sources.faults.kernel_mode();
+    if (!sources.faults.missing().empty()) meta.missing.push_back(sources.faults.missing());
+  } else {
+    meta.missing.push_back("page faults: --no-faults");
+  }
+  if (calls == Calls::automatic || calls == Calls::exact) {
+    sources.calls = PerfCalls::attach(pid);
+    meta.calls_exact = sources.calls.exact();
+    if (!meta.calls_exact) meta.missing.push_back(sources.calls.missing());
+    calls = meta.calls_exact ? Calls::exact : Calls::wrapped;
+  } else {
+    meta.missing.push_back(calls == Calls::none ? "memory calls: --calls none" : "memory calls inside libc: --calls wrapped");
+  }
+  return sources;
+}
+
+// Why no program reported, as far as can be told from outside.
+void note_silence(const Target& target, const ProcessTable& processes, trace::Meta& meta) {
+  if (processes.any_image()) return;
+  if (target.missing.empty()) {
+    meta.missing.push_back("malloc events: no program reported: it ended before its first malloc, or loads no libraries "
+                           "(static, setuid, its own loader, or LD_PRELOAD removed)");
+  }
+}
+
+}  // namespace
+
+Result<RecordSummary> record(const RecordOptions& options) {
+  FL_TRY(const Target target, find_target(options.command.front()));
+  FL_TRY(const std::string shim, find_shim());
+  FL_TRY(Listener listener, Listener::open());
+  RecordSummary summary;
+  summary.path = options.output.empty() ? default_output(options.command) : options.output;
+  FL_TRY(trace::BlockWriter writer, trace::BlockWriter::create(summary.path));
+  auto abandon = [&](const Error& error) {  // nothing ran: leave no empty recording behind
+    unlink(summary.path.c_str());
+    return fail(error);
+  };
+
+  std::string shim_options = options.stacks ? "" : "stacks=0";
+  if (options.allocator_glibc) shim_options += shim_options.empty() ? "allocator=glibc" : ",allocator=glibc";
+  const TimeBase time;
+  auto child = Child::spawn(target.path, options.command, child_environment(shim, listener.name(), shim_options));
+  if (!child) return abandon(child.error());
+  const SignalsDuringRecording signals(child->pid());
+  raise_descriptor_limit();
+  const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, child->pid(), 0)));
+  auto cancel = [&](const Error& error) {
+    child->cancel();
+    return abandon(error);
+  };
+  if (!pidfd) return cancel(make_error("cannot watch process {}: {}", child->pid(), std::strerror(errno)));
+
+  trace::Meta& meta = summary.meta;
+  meta = first_meta(options);
+  meta.missing = target.missing;
+  Calls calls = options.calls;
+  Collector::Sources sources = attach(std::move(listener), child->pid(), options, meta, calls);
+  if (options.calls == Calls::exact && !meta.calls_exact) return cancel(make_error("--calls exact: {}", meta.missing.back()));
+  writer.append_text(trace::BlockKind::meta, 0, 0, to_json(meta));
+
+  ChildUsage usage;
+  FaultCounters before, after;
+  std::size_t still_running = 0;
+  std::vector<ProcImage> images;
+  RecorderCounts counts;
+  {
+    BlockQueue queue(writer);
+    Collector collector(std::move(sources), child->pid(), options.command, calls == Calls::wrapped, time, queue);
+    before = read_fault_counters(child->pid());
+    if (Result<void> released = child->release(); !released) return abandon(make_error("{}: {}", target.path, released.error().message()));
+    collector.run(pidfd.get());
+    after = read_fault_counters(child->pid());
+    while (!child->ended(usage)) usleep(100);
+    still_running = collector.finish();
+    queue.finish();
+    counts = {collector.sources().faults.lost(), collector.sources().calls.lost()};
+    images = collector.processes().finished();
+    for (ProcImage& image : images) image.minor_of_pid = collector.processes().history(image.pid).minor_recorded;
+    note_silence(target, collector.processes(), meta);
+  }
+  if (still_running > 0) {
+    meta.missing.push_back(fmt::format("{} process{} still ran when the command ended: recorded up to there", still_running,
+                                       still_running == 1 ? "" : "es"));
+  }
+  meta.wall_ns = time.now_ns();
+  meta.user_ns = nanoseconds(usage.usage.ru_utime);
+  meta.system_ns = nanoseconds(usage.usage.ru_stime);
+  meta.costs = measure_machine_costs();
+  const MainEnd end{child->pid(), usage.wait_status, {after.minor - std::min(after.minor, before.minor), after.major - std::min(after.major, before.major)}};
+  summary.wait_status = usage.wait_status;
+  write_end(writer, summary.path, images, end, counts, summary);
+  summary.failure = writer.failure();
+  summary.file_bytes = writer.file_bytes();
+  return summary;
+}
+
+}  // namespace faultline::record
