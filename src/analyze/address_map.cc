@@ -29,7 +29,8 @@ Region of_maps_name(std::string_view name) {
 
 }  // namespace
 
-AddressMap::AddressMap(const trace::ProcessInfo& process, std::span<const trace::Module> modules) {
+AddressMap::AddressMap(const trace::ProcessInfo& process, std::span<const trace::Module> modules, bool brk_recorded)
+    : brk_recorded_(brk_recorded) {
   read_maps(process.start_maps);
   for (const trace::Module& module : modules) modules_[module.start] = std::max(modules_[module.start], module.end);
   for (const auto& [start, end] : process.recorder_ranges) recorder_[start] = std::max(recorder_[start], end);
@@ -94,7 +95,6 @@ void AddressMap::apply(const trace::MemoryCall& call) {
     case trace::CallKind::brk:
       if (heap_start_ == 0) heap_start_ = result;
       heap_end_ = result;
-      brk_recorded_ = true;
       break;
     case trace::CallKind::mmap: {
       const std::uint64_t end = page_ceil(result + call.args[1]);

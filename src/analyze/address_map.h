@@ -15,7 +15,8 @@ namespace faultline::analyze {
 
 class AddressMap {
  public:
-  AddressMap(const trace::ProcessInfo& process, std::span<const trace::Module> modules);
+  // brk_recorded: the calls that will be applied include the allocator's brk calls.
+  AddressMap(const trace::ProcessInfo& process, std::span<const trace::Module> modules, bool brk_recorded);
 
   void apply(const trace::MemoryCall& call);
   Region region(std::uint64_t address) const;  // heap_free for anything in the brk heap or a thread arena

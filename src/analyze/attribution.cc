@@ -22,6 +22,7 @@ struct PendingFault {
   trace::FaultEvent fault;
   Region region;
   trace::StackId site;
+  bool again;  // the page had faulted before
 };
 
 struct Bracket {
@@ -67,10 +68,20 @@ bool in_main_arena(std::uint8_t flags) {
   return (flags & (trace::kChunkMmapped | trace::kChunkNonMain | trace::kForeignHeader)) == 0;
 }
 
+std::vector<trace::MemoryCall> by_end(std::vector<trace::MemoryCall> calls) {
+  std::stable_sort(calls.begin(), calls.end(), [](const auto& x, const auto& y) { return x.end_ns < y.end_ns; });
+  return calls;
+}
+
+bool has_brk(const std::vector<trace::MemoryCall>& calls) {
+  return std::any_of(calls.begin(), calls.end(), [](const trace::MemoryCall& call) { return call.kind == trace::CallKind::brk; });
+}
+
 class Pass {
  public:
   Pass(trace::Recording& recording, const trace::ProcessInfo& process)
-      : recording_(recording), process_(process), modules_(recording.modules(process.pid)), map_(process, modules_), thresholds_(process) {
+      : recording_(recording), process_(process), modules_(recording.modules(process.pid)), calls_(by_end(recording.calls(process.pid))),
+        map_(process, modules_, has_brk(calls_)), thresholds_(process) {
     for (const trace::Module& module : modules_) {
       const bool allocator = module.path == process.allocator || module.path.find("/libc.so") != std::string::npos ||
                              module.path.find("/libc-2") != std::string::npos;
@@ -80,8 +91,7 @@ class Pass {
   }
 
   Attribution run() {
-    std::vector<trace::MemoryCall> calls = recording_.calls(process_.pid);
-    std::stable_sort(calls.begin(), calls.end(), [](const auto& x, const auto& y) { return x.end_ns < y.end_ns; });
+    const std::vector<trace::MemoryCall>& calls = calls_;
     const std::vector<trace::FaultEvent> faults = recording_.faults(process_.pid);
     const auto reader = recording_.heap_events(process_.pid);
 
@@ -112,6 +122,7 @@ class Pass {
   trace::Recording& recording_;
   const trace::ProcessInfo& process_;
   std::vector<trace::Module> modules_;
+  std::vector<trace::MemoryCall> calls_;
   std::vector<Code> code_;
   AddressMap map_;
   Thresholds thresholds_;
@@ -141,14 +152,14 @@ class Pass {
     return std::prev(at)->allocator;
   }
 
-  void count(const trace::FaultEvent& fault, Region region, trace::StackId site, bool by_allocator) {
+  void count(const trace::FaultEvent& fault, bool again, Region region, trace::StackId site, bool by_allocator) {
     const bool minor = fault.kind == trace::FaultKind::minor;
     const std::uint64_t vpn = fault.address >> kPageShift;
     RegionCounters& row = result_.regions[static_cast<std::size_t>(region)];
     ++(minor ? row.minor_faults : row.major_faults);
     const std::uint64_t region_slot = kFirstRegion + static_cast<std::uint64_t>(region);
     if (pages_.add(vpn << 28 | region_slot) == 0) ++row.distinct_pages;
-    if (pages_.add(vpn << 28 | kAnyRegion) != 0) ++row.repeated_faults;
+    if (again) ++row.repeated_faults;
     if (site != kNoSite) {
       FL_ASSERT(site < kFirstRegion);
       SiteCounters& counters = result_.sites.at(site);
@@ -171,7 +182,8 @@ class Pass {
 
   void take(const trace::FaultEvent& fault) {
     Region region = map_.region(fault.address);
-    if (region == Region::recorder) return count(fault, region, kNoSite, false);
+    const bool again = pages_.add(fault.address >> kPageShift << 28 | kAnyRegion) != 0;
+    if (region == Region::recorder) return count(fault, again, region, kNoSite, false);
     trace::StackId site = kNoSite;
     if (const Block* block = blocks_.containing(fault.address)) {
       region = (block->flags & trace::kChunkMmapped) != 0 ? Region::mmapped_chunk : Region::heap_block;
@@ -179,9 +191,9 @@ class Pass {
     }
     Thread& owner = thread(fault.tid);
     if (owner.last.holds(fault.time_ns) && allocator_code(fault.ip)) {
-      return count(fault, own_region(region, false), owner.last.site, true);
+      return count(fault, again, own_region(region, false), owner.last.site, true);
     }
-    owner.faults.push_back({fault, region, site});
+    owner.faults.push_back({fault, region, site, again});
   }
 
   void take(const trace::MemoryCall& call) {
@@ -280,14 +292,14 @@ class Pass {
       const bool in_block = fresh && fault.address >= event.result && fault.address - event.result < std::max<std::uint64_t>(requested(event), 1);
       const Region block_region = mmapped ? Region::mmapped_chunk : Region::heap_block;
       if (!bracket.holds(fault.time_ns)) {
-        count(fault, pending.region, pending.site, false);
+        count(fault, pending.again, pending.region, pending.site, false);
       } else if (!allocator_code(fault.ip)) {
         // The program's own code cannot run inside malloc: the clocks are a little apart and this came just after.
-        count(fault, in_block ? block_region : pending.region, in_block ? event.stack : pending.site, false);
+        count(fault, pending.again, in_block ? block_region : pending.region, in_block ? event.stack : pending.site, false);
       } else {
         const bool header = fresh && mmapped && fault.address >> kPageShift == (event.result - 16) >> kPageShift;
         const Region region = in_block || header ? block_region : own_region(pending.region, mmapped);
-        count(fault, region, bracket.site, true);
+        count(fault, pending.again, region, bracket.site, true);
       }
     }
     owner.faults.clear();
@@ -330,7 +342,7 @@ class Pass {
 
   Attribution finish() {
     for (auto& [tid, owner] : threads_) {
-      for (const PendingFault& pending : owner.faults) count(pending.fault, pending.region, pending.site, false);
+      for (const PendingFault& pending : owner.faults) count(pending.fault, pending.again, pending.region, pending.site, false);
     }
     result_.sites.finish();
     result_.threads = threads_.size();

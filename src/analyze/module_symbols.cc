@@ -74,7 +74,9 @@ void sort_ranges(std::vector<Range>& ranges) {
 std::string function_name(Dwarf_Die* die) {
   for (const unsigned name : {unsigned{DW_AT_linkage_name}, unsigned{DW_AT_MIPS_linkage_name}}) {
     Dwarf_Attribute attribute;
-    if (const char* mangled = dwarf_formstring(dwarf_attr_integrate(die, name, &attribute))) return demangle(mangled);
+    const char* mangled = dwarf_formstring(dwarf_attr_integrate(die, name, &attribute));
+    // Only a mangled name says more than the source's own: libc's linkage names are "__GI_qsort".
+    if (mangled != nullptr && mangled[0] == '_' && mangled[1] == 'Z') return demangle(mangled);
   }
   const char* name = dwarf_diename(die);
   return name != nullptr ? name : "";

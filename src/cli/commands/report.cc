@@ -1,0 +1,50 @@
+// faultline report FILE: where memory and page faults come from, what is retained, what it costs, what to change.
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "cli/command.h"
+#include "report/json.h"
+#include "report/terminal.h"
+
+namespace faultline::cli {
+namespace {
+
+class Report : public Command {
+ public:
+  void describe(CLI::App& app) override {
+    app.add_option("file", file_, "recording")->required();
+    app.add_option("--top", top_, "how many sites to show")->capture_default_str()->check(CLI::Range(1, 10000));
+    app.add_option("--process", pid_, "which recorded process (default: the command's own)");
+    app.add_flag("--json", json_, "print JSON");
+  }
+
+  Result<int> run() override {
+    FL_TRY(std::unique_ptr<trace::Recording> recording, trace::Recording::open(file_));
+    const trace::ProcessInfo* process = pid_ != 0 ? recording->process(pid_) : recording->main_process();
+    if (process == nullptr) return fail(no_process(*recording));
+    const report::Report result = report::build_report(*recording, *process, file_, top_);
+    fmt::print("{}", json_ ? report::render_json(result) : report::render_terminal(result, report::style_of_stdout()));
+    return kDone;
+  }
+
+ private:
+  std::string file_;
+  std::size_t top_ = 10;
+  trace::Pid pid_ = 0;
+  bool json_ = false;
+
+  Error no_process(const trace::Recording& recording) const {
+    std::string known;
+    for (const trace::ProcessInfo& process : recording.processes()) known += fmt::format("{}{}", known.empty() ? "" : ", ", process.pid);
+    if (known.empty()) return make_error("{}: wanted a recorded process, found none", file_);
+    if (pid_ == 0) return make_error("{}: no main process; choose one with --process (found {})", file_, known);
+    return make_error("{}: wanted process {}, found {}", file_, pid_, known);
+  }
+};
+
+}  // namespace
+
+FL_REGISTER_COMMAND(Report, "report", "where memory and faults come from: totals, top sites, findings in plain words");
+
+}  // namespace faultline::cli
