@@ -18,6 +18,8 @@ std::atomic<ProcessTable*> process_table{nullptr};
 
 namespace {
 
+constinit std::atomic<Phase> before_the_table{Phase::fresh};
+
 constexpr std::size_t round_to_page(std::size_t bytes) { return (bytes + 4095) & ~std::size_t{4095}; }
 constexpr std::size_t kRingStride = round_to_page(sizeof(ThreadRing));
 
@@ -133,7 +135,9 @@ void make_table() {
   int expected = 0;
   if (!making.compare_exchange_strong(expected, 1)) return;
   process.tid_offset = find_tid_offset();
-  // glibc >= 2.34 leaves this where the kernel put argc.
+  CodeObject own;
+  if (find_code_object(reinterpret_cast<std::uint64_t>(&process), own)) add_own_range(own.start, own.end);
+  // ld.so leaves this where the kernel put argc.
   set_main_stack_end(reinterpret_cast<std::uint64_t>(__libc_stack_end));
   auto* table = static_cast<ProcessTable*>(map_private(round_to_page(sizeof(ProcessTable))));
   auto* rules = static_cast<RuleCache*>(map_private(sizeof(RuleCache)));
@@ -142,12 +146,14 @@ void make_table() {
   populate(table, round_to_page(sizeof(ProcessTable)));
   populate(rules, sizeof(RuleCache));
   set_rule_cache(rules);
+  process_phase = &table->phase;
   process_table.store(table, std::memory_order_release);
 }
 
 // Connects, takes a ring and writes the start record. The phase is set last: until then other threads go unrecorded.
 ThreadRing* start_process(ProcessTable& table, std::uint64_t self) {
   const bool forked = process.ever_recorded;
+  if (forked) process.populate_minflt.store(0, std::memory_order_relaxed);  // the parent's
   process.pid = raw_getpid();
   if (!forked) take_own_variables();
   wire::Welcome welcome;
@@ -177,6 +183,8 @@ ThreadRing* start_process(ProcessTable& table, std::uint64_t self) {
 }
 
 }  // namespace
+
+std::atomic<Phase>* process_phase = &before_the_table;
 
 void ensure_real_functions() {
   if (__atomic_load_n(&real.malloc, __ATOMIC_ACQUIRE) != nullptr) return;

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "record/shim/options.h"
+#include "record/shim/phase.h"
 #include "record/shim/raw_syscall.h"
 #include "record/shim/ring.h"
 
@@ -16,7 +17,7 @@ struct AddressRange {
 
 struct Process {
   wire::SegmentHeader* segment = nullptr;
-  ThreadRing* rings = nullptr;  // ring_count of them, each kRingStride apart
+  ThreadRing* rings = nullptr;   // ring_count of them, each kRingStride apart
   std::uint32_t ring_count = 0;
   std::int32_t pid = 0;
   bool ever_recorded = false;    // inherited by a forked child: its heap is not empty
@@ -29,15 +30,13 @@ struct Process {
 };
 extern Process process;
 
-enum class Phase : std::uint32_t { fresh = 0, connecting = 1, recording = 2, off = 3 };
-
 struct ThreadSlot {
   std::atomic<std::uint64_t> thread_pointer;  // 0: free
   ThreadRing* ring;
   std::int32_t tid;
 };
 
-// Lies in memory the kernel wipes in a forked child (MADV_WIPEONFORK; a vfork child shares it): no getpid(2) per call.
+// Wiped in a forked child: see phase.h.
 struct ProcessTable {
   static constexpr unsigned kSlots = 2048, kProbes = 4;
   std::atomic<Phase> phase;
@@ -53,11 +52,6 @@ extern std::atomic<ProcessTable*> process_table;
 inline std::int32_t current_tid(std::uint64_t thread_pointer) {
   if (process.tid_offset == 0) return raw_gettid();
   return *reinterpret_cast<const volatile std::int32_t*>(thread_pointer + process.tid_offset);
-}
-
-inline bool process_is_recording() {
-  const ProcessTable* table = process_table.load(std::memory_order_relaxed);
-  return table != nullptr && table->phase.load(std::memory_order_relaxed) == Phase::recording;
 }
 
 // The caller's ring; connects the process and claims a ring where needed. nullptr: the call goes unrecorded.

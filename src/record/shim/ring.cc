@@ -46,7 +46,7 @@ __attribute__((noinline)) bool wait_for_space(ThreadRing& ring, std::uint64_t ne
 
 }  // namespace
 
-std::uint8_t* reserve(ThreadRing& ring, std::size_t bytes) {
+std::uint8_t* reserve_slowly(ThreadRing& ring, std::size_t bytes) {
   const std::uint64_t capacity = ring.mask + 1;
   const std::uint64_t to_end = capacity - (ring.written & ring.mask);
   const std::uint64_t need = bytes <= to_end ? bytes : to_end + bytes;
@@ -61,19 +61,14 @@ std::uint8_t* reserve(ThreadRing& ring, std::size_t bytes) {
   return ring.payload + (ring.written & ring.mask);
 }
 
-void commit(ThreadRing& ring, const std::uint8_t* end) {
-  if (!process_is_recording()) return;  // a fork in a signal handler came between: this is the parent's ring
-  ring.written += static_cast<std::uint64_t>(end - (ring.payload + (ring.written & ring.mask)));
-  ring.header->written.store(ring.written, std::memory_order_release);
-  if (ring.written > ring.wake_at) {
-    ring.consumed_seen = ring.header->consumed.load(std::memory_order_acquire);
-    const std::uint64_t half = (ring.mask + 1) / 2;
-    if (ring.written - ring.consumed_seen >= half) {
-      wake_recorder();
-      ring.wake_at = ring.written + half / 8;
-    } else {
-      ring.wake_at = ring.consumed_seen + half;
-    }
+void wake_recorder_if_half_full(ThreadRing& ring) {
+  ring.consumed_seen = ring.header->consumed.load(std::memory_order_acquire);
+  const std::uint64_t half = (ring.mask + 1) / 2;
+  if (ring.written - ring.consumed_seen >= half) {
+    wake_recorder();
+    ring.wake_at = ring.written + half / 8;
+  } else {
+    ring.wake_at = ring.consumed_seen + half;
   }
 }
 
@@ -88,7 +83,6 @@ void begin_life(ThreadRing& ring, std::int32_t tid) {
   ring.header->tid.store(tid, std::memory_order_relaxed);
   ring.last_tsc = now;
   ring.last_pointer = 0;
-  ++ring.life;
   __builtin_memset(ring.stack_slots, 0, sizeof ring.stack_slots);
   ring.walk.depth = 0;
   commit(ring, out);
@@ -109,18 +103,12 @@ void write_text(ThreadRing& ring, wire::RecordKind kind, const char* text, std::
   } while (length > 0);
 }
 
-BusyRing::BusyRing(ThreadRing* ring) : ring_(nullptr) {
-  if (ring == nullptr) return;
-  const std::uint64_t here = reinterpret_cast<std::uint64_t>(__builtin_frame_address(0));
-  if (ring->busy != 0) {
-    process.segment->dropped_events.fetch_add(1, std::memory_order_relaxed);
-    // A signal handler that left by longjmp never came back to clear the flag: after many calls from further out, take over.
-    if (++ring->drops_while_busy < 1000 || here < ring->busy) return;
-  }
-  ring->drops_while_busy = 0;
-  ring->busy = here;
-  __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  ring_ = ring;
+bool BusyRing::take_over(ThreadRing& ring, std::uint64_t here) {
+  process.segment->dropped_events.fetch_add(1, std::memory_order_relaxed);
+  // A signal handler that left by longjmp never came back to clear the flag: after many calls from further out, take over.
+  if (++ring.drops_while_busy < 1000 || here < ring.busy) return false;
+  ring.drops_while_busy = 0;
+  return true;
 }
 
 }  // namespace faultline::shim

@@ -27,6 +27,7 @@ struct Walker {
   bool exact = false;            // registers.pc is not a return address but an interrupted instruction
   bool reusable = true;
 
+  bool step_fast(WalkFrame& frame);
   Step step(WalkFrame& frame);
   Step apply(PackedRule rule, WalkFrame& frame);
   Step step_by_tables(WalkFrame& frame);
@@ -74,8 +75,7 @@ Step Walker::return_to(std::uint64_t pc, std::uint64_t cfa, std::uint64_t rbp, s
 }
 
 Step Walker::apply(PackedRule rule, WalkFrame& frame) {
-  frame.consumes_rbp = rule.consumes_rbp();
-  frame.restores_rbp = rule.restores_rbp();
+  frame.flags = (rule.consumes_rbp() ? kConsumesRbp : 0) | (rule.restores_rbp() ? kRestoresRbp : 0);
   switch (rule.kind()) {
     case PackedKind::rsp:
     case PackedKind::rbp: {
@@ -90,7 +90,7 @@ Step Walker::apply(PackedRule rule, WalkFrame& frame) {
       return return_to(load_word(cfa - 8), cfa, rbp, slot);
     }
     case PackedKind::rbp_deref: {
-      frame.opaque = true;
+      frame.flags |= kOpaque;
       const std::uint64_t place = registers.rbp + static_cast<std::uint64_t>(rule.cfa_offset());
       if (place < registers.sp || registers.rbp - registers.sp > kTrustedGrowth || place + 16 > stack_end) return Step::lost;
       const std::uint64_t cfa = load_word(place);
@@ -203,12 +203,33 @@ Step Walker::step_by_frame_pointer(bool known_object) {
   return return_to(words[1], rbp + 16, words[0], 0);
 }
 
-inline Step Walker::step(WalkFrame& frame) {
+__attribute__((noinline)) Step Walker::step(WalkFrame& frame) {
   if (!exact) {
     const PackedRule rule = rule_cache->find(registers.pc);
     if (rule.kind() != PackedKind::none) return apply(rule, frame);
   }
   return step_by_tables(frame);
+}
+
+// The usual case of step(), inlined: a cached rule with a small frame on a known stack. False: nothing was done.
+__attribute__((always_inline)) inline bool Walker::step_fast(WalkFrame& frame) {
+  if (exact) return false;
+  const PackedRule rule = rule_cache->find(registers.pc);
+  if (rule.kind() != PackedKind::rsp && rule.kind() != PackedKind::rbp) return false;
+  const bool from_rbp = rule.kind() == PackedKind::rbp;
+  const std::uint64_t cfa = (from_rbp ? registers.rbp : registers.sp) + static_cast<std::uint64_t>(rule.cfa_offset());
+  if (cfa - registers.sp - 1 >= kTrustedGrowth || cfa > stack_end || (cfa & 7) != 0) return false;
+  const std::uint64_t pc = load_word(cfa - 8);
+  if (pc < 4096) return false;
+  frame.flags = (from_rbp ? kConsumesRbp : 0) | (rule.rbp_below_cfa() != 0 ? kRestoresRbp : 0);
+  restored_at = 0;
+  if (rule.rbp_below_cfa() != 0) {
+    restored_at = cfa - rule.rbp_below_cfa();
+    registers.rbp = load_word(restored_at);
+  }
+  registers.pc = pc;
+  registers.sp = cfa;
+  return true;
 }
 
 inline std::uint64_t mix(std::uint64_t hash, std::uint64_t pc) {
@@ -219,10 +240,10 @@ inline std::uint64_t mix(std::uint64_t hash, std::uint64_t pc) {
 // How many outer frames, counted from frames[met], still stand: the index of the last one proved (0: all of them).
 inline int check_outwards(const StackWalk& walk, int met) {
   int v = met;
-  while (v > 0 && !walk.frames[v].opaque) {
+  while (v > 0 && (walk.frames[v].flags & kOpaque) == 0) {
     const WalkFrame& outer = walk.frames[v - 1];
     if (load_word(outer.sp - 8) != outer.pc) break;
-    if (outer.rbp_matters && outer.restored_at != 0 && load_word(outer.restored_at) != outer.rbp) break;
+    if ((outer.flags & kRbpMatters) != 0 && outer.restored_at != 0 && load_word(outer.restored_at) != outer.rbp) break;
     --v;
   }
   return v;
@@ -243,7 +264,7 @@ void walk_stack(ThreadRing& ring, FrameRegisters start) {
     const FrameRegisters& now = walker.registers;
     while (candidate >= 0 && walk.frames[candidate].sp < now.sp) --candidate;
     WalkFrame* const met = candidate >= 0 ? &walk.frames[candidate] : nullptr;
-    if (met != nullptr && met->sp == now.sp && met->pc == now.pc && !walker.exact && (!met->rbp_matters || met->rbp == now.rbp)) {
+    if (met != nullptr && met->sp == now.sp && met->pc == now.pc && !walker.exact && ((met->flags & kRbpMatters) == 0 || met->rbp == now.rbp)) {
       met->rbp = now.rbp;
       met->restored_at = walker.restored_at;
       const int proved = check_outwards(walk, candidate);
@@ -256,7 +277,7 @@ void walk_stack(ThreadRing& ring, FrameRegisters start) {
       std::uint64_t rbp = now.rbp, slot = walker.restored_at;
       for (int i = candidate; i >= proved && fresh < kWalkCapacity; --i) {
         if (i < candidate) {
-          slot = walk.frames[i + 1].restores_rbp ? walk.frames[i].restored_at : 0;
+          slot = (walk.frames[i + 1].flags & kRestoresRbp) != 0 ? walk.frames[i].restored_at : 0;
           if (slot != 0) rbp = load_word(slot);
         }
         WalkFrame& copy = walk.fresh[fresh++] = walk.frames[i];
@@ -277,6 +298,7 @@ void walk_stack(ThreadRing& ring, FrameRegisters start) {
       walker.reusable = false;
       break;
     }
+    if (__builtin_expect(walker.step_fast(walk.fresh[fresh - 1]), 1)) continue;
     const Step outcome = walker.step(walk.fresh[fresh - 1]);
     if (outcome == Step::caller) continue;
     if (outcome == Step::lost) walker.reusable = false;
@@ -292,7 +314,8 @@ void walk_stack(ThreadRing& ring, FrameRegisters start) {
     WalkFrame& frame = walk.frames[walk.depth];
     frame = walk.fresh[--fresh];
     const WalkFrame* outer = walk.depth > 0 ? &walk.frames[walk.depth - 1] : nullptr;
-    frame.rbp_matters = frame.consumes_rbp || (!frame.restores_rbp && outer != nullptr && outer->rbp_matters);
+    const std::uint64_t inherited = outer != nullptr && (frame.flags & kRestoresRbp) == 0 ? outer->flags & kRbpMatters : 0;
+    frame.flags = (frame.flags & ~std::uint64_t{kRbpMatters}) | inherited | ((frame.flags & kConsumesRbp) != 0 ? kRbpMatters : 0);
     frame.hash = mix(outer != nullptr ? outer->hash : 0, frame.pc);
     ++walk.depth;
   }

@@ -16,16 +16,20 @@ struct ThreadRing;
 
 inline constexpr unsigned kWalkCapacity = 1024;
 
+// WalkFrame::flags
+inline constexpr std::uint64_t kConsumesRbp = 1;  // own rule computes the CFA from rbp
+inline constexpr std::uint64_t kRestoresRbp = 2;  // own rule reloads rbp from the stack
+inline constexpr std::uint64_t kRbpMatters = 4;   // this or an outer frame's CFA depends on rbp as it is here
+inline constexpr std::uint64_t kOpaque = 8;       // the step outwards cannot be checked by comparing words
+
+// Whole words only: a frame is copied right after it was written, and narrow stores would stall that copy.
 struct WalkFrame {
   std::uint64_t sp = 0;           // stack pointer once the callee has returned
   std::uint64_t pc = 0;           // return address
   std::uint64_t rbp = 0;
   std::uint64_t restored_at = 0;  // where the callee had saved rbp; 0 if it left rbp alone
   std::uint64_t hash = 0;         // of this and all outer frames
-  bool consumes_rbp = false;      // own rule computes the CFA from rbp
-  bool restores_rbp = false;      // own rule reloads rbp from the stack
-  bool rbp_matters = false;       // this or an outer frame's CFA depends on rbp as it is here
-  bool opaque = false;            // the step outwards cannot be checked by comparing words
+  std::uint64_t flags = 0;
 };
 
 struct StackWalk {
