@@ -3,6 +3,9 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/registry.h"
 #include "base/result.h"
@@ -19,6 +22,13 @@ class Command {
   virtual ~Command() = default;
   virtual void describe(CLI::App& app) = 0;  // options and positionals
   virtual Result<int> run() = 0;             // an exit status, or the one-line error to print
+
+  // A command that runs a program gets its words from behind the first "--", untouched: they may contain "--" themselves.
+  virtual bool takes_program() const { return false; }
+  void set_program(std::vector<std::string> words) { program_ = std::move(words); }
+
+ protected:
+  std::vector<std::string> program_;
 };
 
 struct CommandDescriptor {

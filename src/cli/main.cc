@@ -1,9 +1,11 @@
 // faultline: dispatch to one command, print its error as one line, exit 2 on bad usage or input.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <map>
+#include <string_view>
 
 #include "cli/command.h"
 #include "cli/version.h"
@@ -22,8 +24,9 @@ int run(int argc, char** argv) {
     command->describe(*sub);
     commands.emplace(sub, std::move(command));
   }
+  char** const dashes = std::find_if(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--"; });
   try {
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(dashes - argv), argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     fmt::print(stderr, "faultline: {}\n", error.what());
@@ -31,7 +34,15 @@ int run(int argc, char** argv) {
     return kBadInput;
   }
   for (const CLI::App* sub : app.get_subcommands()) {
-    Result<int> status = commands.at(sub)->run();
+    Command& command = *commands.at(sub);
+    if (dashes != argv + argc) {
+      if (!command.takes_program()) {
+        fmt::print(stderr, "faultline {}: runs no program, found one after --\n", sub->get_name());
+        return kBadInput;
+      }
+      command.set_program({dashes + 1, argv + argc});
+    }
+    Result<int> status = command.run();
     if (status) return *status;
     std::fflush(stdout);
     fmt::print(stderr, "faultline {}: {}\n", sub->get_name(), status.error().message());

@@ -17,7 +17,7 @@ constexpr std::size_t kPage = 4096;
 
 double now_ns() {
   timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);  // CPU time: another process on this CPU is not the cost of a fault
   return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
 }
 

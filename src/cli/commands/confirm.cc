@@ -59,18 +59,20 @@ class Confirm : public Command {
  public:
   void describe(CLI::App& app) override {
     app.add_option("file", file_, "recording")->required();
-    auto* set = app.add_option("--set", settings_, "malloc setting NAME=VALUE (repeatable; all apply together)")->expected(1)->take_all();
+    auto* set = app.add_option("--set", settings_, "malloc setting NAME=VALUE (repeatable; all apply together)")->allow_extra_args(false);
     app.add_flag("--advice", advice_, "the settings faultline advise recommends")->excludes(set);
     app.add_option("--runs", runs_, "runs of each, alternating")->check(CLI::Range(1, 100))->capture_default_str();
     app.add_flag("--quiet", quiet_, "send the command's standard output to /dev/null");
     app.add_flag("--json", json_, "print JSON");
-    app.add_option("command", command_, "what to run, after --: the recorded command");
+    app.footer("The program to run follows after --: the recorded command.");
   }
+
+  bool takes_program() const override { return true; }
 
   Result<int> run() override {
     if (settings_.empty() && !advice_) return fail(make_error("wanted --set NAME=VALUE or --advice, found neither"));
-    if (command_.empty()) return fail(make_error("wanted a command after --, found none"));
-    FL_TRY(analyze::Launcher launcher, analyze::Launcher::start(command_, quiet_ || json_));  // while this process is small
+    if (program_.empty()) return fail(make_error("wanted a command after --, found none"));
+    FL_TRY(analyze::Launcher launcher, analyze::Launcher::start(program_, quiet_ || json_));  // while this process is small
     FL_TRY(const replay::Session session, replay::open_session(file_));
     replay::Verification verification;
     if (advice_) {
@@ -100,7 +102,7 @@ class Confirm : public Command {
 
  private:
   std::string file_;
-  std::vector<std::string> settings_, command_;
+  std::vector<std::string> settings_;
   bool advice_ = false, quiet_ = false, json_ = false;
   int runs_ = 3;
 

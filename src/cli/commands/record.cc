@@ -47,14 +47,15 @@ class RecordCommand : public Command {
     app.add_option("--allocator", allocator_, "own: what the program links; glibc: forward to libc's malloc instead")
         ->check(CLI::IsMember({"own", "glibc"}));
     app.add_flag("-q,--quiet", quiet_, "no summary at the end");
-    app.prefix_command();
+    app.prefix_command();  // "record ls -l": the -l is CMD's even without --
     app_ = &app;
     app.footer("CMD follows the options, after --. The exit status is CMD's.");
   }
 
+  bool takes_program() const override { return true; }
+
   Result<int> run() override {
-    options_.command = app_->remaining();
-    if (!options_.command.empty() && options_.command.front() == "--") options_.command.erase(options_.command.begin());
+    options_.command = program_.empty() ? app_->remaining() : program_;
     if (options_.command.empty()) return fail(make_error("wanted a command to run, found none: faultline record [-o FILE] -- CMD..."));
     options_.tool_version = kVersion;
     options_.allocator_glibc = allocator_ == "glibc";

@@ -18,7 +18,7 @@ class WhatIf : public Command {
  public:
   void describe(CLI::App& app) override {
     app.add_option("file", file_, "recording")->required();
-    app.add_option("--set", settings_, "malloc setting NAME=VALUE, e.g. mmap_threshold=64M (repeatable; all apply together)")->required();
+    app.add_option("--set", settings_, "malloc setting NAME=VALUE, e.g. mmap_threshold=64M (repeatable; all apply together)")->required()->allow_extra_args(false);
     app.add_flag("--json", json_, "print JSON");
   }
 
