@@ -201,7 +201,7 @@ std::string describe_call(const Op& op) {
 
 const char* name_of(Style style) {
   static constexpr const char* kNames[] = {"tiny",           "mixed",        "large",   "thresholds", "storm", "realloc_heavy",
-                                           "memalign_heavy", "foreign_sbrk", "refusals",     "threads"};
+                                           "memalign_heavy", "foreign_sbrk", "refusals",     "threads",      "directed"};
   return kNames[static_cast<int>(style)];
 }
 
