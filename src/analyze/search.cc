@@ -170,7 +170,11 @@ class Search {
 
   void rank() {
     for (std::size_t index : best(tried_.size())) advice_.candidates.push_back(std::move(tried_[index].candidate));
+    // The best of those that predict the same stands for all of them.
+    std::set<std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>> seen;
     for (Candidate& candidate : advice_.candidates) {
+      const Prediction& p = candidate.predicted;
+      if (!seen.emplace(p.minor_faults() + p.calls.total(), p.rss_peak_bytes >> 20, p.rss_end_bytes >> 20).second) continue;
       candidate.on_front = std::none_of(advice_.candidates.begin(), advice_.candidates.end(), [&](const Candidate& other) {
         return dominates(other.predicted, candidate.predicted);
       });

@@ -259,10 +259,17 @@ class Replay {
     if (slot.home == Home::foreign) return;  // its pages are among the recorded rest
     if (event.flags & kPartial) {
       for (std::uint32_t i = program_.touch_offsets[list]; i < program_.touch_offsets[list + 1]; ++i)
-        twin_.touch(slot.address + program_.extents[i].begin, program_.extents[i].end - program_.extents[i].begin, true);
+        touch(event, slot.address + program_.extents[i].begin, program_.extents[i].end - program_.extents[i].begin);
     } else if (slot.size > kept) {
-      twin_.touch(slot.address + kept, slot.size - kept, true);
+      touch(event, slot.address + kept, slot.size - kept);
     }
+  }
+
+  // Who asks for zeroes reads them (an empty hash table is looked up before it is filled): where calloc had nothing to
+  // clear, the read maps the zero page and the write after it is a second fault.
+  void touch(const Event& event, Address address, std::uint64_t length) {
+    if (event.op == HeapOp::calloc && length > kPageSize) twin_.touch(address, length, false);
+    twin_.touch(address, length, true);
   }
 
   void tally() {
