@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#define NOINLINE __attribute__((noinline, noclone))
+#define NOINLINE __attribute__((noinline))
 enum { kLive = 50000 };
 static const char* pattern;
 static long count;

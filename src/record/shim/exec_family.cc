@@ -111,12 +111,12 @@ FL_EXPORT int execle(const char* path, const char* first, ...) noexcept {
 }
 
 FL_EXPORT int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions, const posix_spawnattr_t* attributes,
-                          char* const argv[], char* const envp[]) noexcept {
+                          char* const argv[], char* const envp[]) {
   return with_child_environment(envp, [&](char* const* env) { return real.posix_spawn(pid, path, actions, attributes, argv, env); });
 }
 
 FL_EXPORT int posix_spawnp(pid_t* pid, const char* file, const posix_spawn_file_actions_t* actions, const posix_spawnattr_t* attributes,
-                           char* const argv[], char* const envp[]) noexcept {
+                           char* const argv[], char* const envp[]) {
   return with_child_environment(envp, [&](char* const* env) { return real.posix_spawnp(pid, file, actions, attributes, argv, env); });
 }
 

@@ -45,7 +45,7 @@ class PackedRule {
 
 class RuleCache {
  public:
-  static constexpr unsigned kIndexBits = 14;
+  static constexpr unsigned kIndexBits = 15;
   static constexpr std::size_t kEntries = std::size_t{1} << kIndexBits;
 
   PackedRule find(std::uint64_t pc) const {
@@ -60,7 +60,7 @@ class RuleCache {
   }
 
  private:
-  // 47-bit addresses: 33 tag bits and a 28-bit rule. Folding the tag into the index keeps the pair invertible.
+  // 47-bit addresses: 32 tag bits beside a 28-bit rule. Folding the tag into the index keeps the pair invertible.
   static constexpr unsigned kRuleBits = 31;
   static constexpr std::uint64_t kRuleMask = (std::uint64_t{1} << kRuleBits) - 1;
   static std::size_t index(std::uint64_t pc) { return (pc ^ (pc >> kIndexBits) ^ (pc >> (2 * kIndexBits))) & (kEntries - 1); }

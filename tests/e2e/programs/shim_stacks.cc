@@ -13,7 +13,7 @@
 #include <stdexcept>
 #include <string>
 
-#define NOINLINE __attribute__((noinline, noclone))
+#define NOINLINE __attribute__((noinline))
 
 namespace {
 

@@ -72,7 +72,8 @@ int keeps_errno() {
   REQUIRE(errno == 55);
   malloc_trim(0);
   REQUIRE(execl("/nonexistent", "x", static_cast<char*>(nullptr)) == -1 && errno == ENOENT);
-  REQUIRE(execve("/nonexistent", nullptr, environ) == -1 && errno == ENOENT);
+  char* none[] = {nullptr};
+  REQUIRE(execve("/nonexistent", none, environ) == -1 && errno == ENOENT);
   return 0;
 }
 
