@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -88,6 +89,20 @@ void PerfRing::drain(const std::function<void(const perf_event_header&, const st
     tail += header.size;
   }
   __atomic_store_n(&page->data_tail, tail, __ATOMIC_RELEASE);
+}
+
+void close_events_in_background() {
+  const pid_t helper = fork();
+  if (helper == 0) {
+    if (fork() == 0) {
+      // Nobody may wait for us at the other end of a pipe, nor for our group.
+      for (const int fd : {0, 1, 2}) close(fd);
+      setsid();
+      usleep(10'000);  // until the recorder has closed its own
+    }
+    _exit(0);
+  }
+  if (helper > 0) waitpid(helper, nullptr, 0);
 }
 
 std::vector<int> online_cpus() {

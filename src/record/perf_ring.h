@@ -56,6 +56,10 @@ class PerfRing {
   std::vector<std::uint8_t> wrapped_;  // a record that straddles the end of the buffer, in one piece
 };
 
+// Closing the last event of a tracepoint waits for the kernel's grace periods, some 25 ms each, one after the other. Called just
+// before closing: a process of its own inherits the descriptors, so that its end waits instead of ours.
+void close_events_in_background();
+
 // CPUs that can run tasks, as /sys/devices/system/cpu/online lists them.
 std::vector<int> online_cpus();
 

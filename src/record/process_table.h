@@ -18,7 +18,7 @@ struct ProcImage {
   std::uint64_t hello_ns = 0;
   std::uint64_t lost_heap_events = 0;
   std::uint64_t recorder_rss_bytes = 0;
-  std::uint64_t minor_of_pid = 0;  // recorded faults of the pid's whole life, this image's included
+  std::uint64_t minor_of_pid = 0, major_of_pid = 0;  // recorded faults of the pid's whole life, this image's included
   trace::ProcessInfo info;  // what is known at once
 };
 

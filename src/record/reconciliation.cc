@@ -42,7 +42,8 @@ void reconcile(trace::ProcessInfo& process, const ProcImage& image, const Record
     compared = less(compared, recorded.after_report);  // its counters were read at the report
   }
   if (!faults_recorded) return;
-  process.minor_faults = less(process.minor_faults, less(image.minor_of_pid, recorded.minor));
+  process.minor_faults = less(process.minor_faults, less(image.minor_of_pid, recorded.minor) + process.earlier_recorder_faults);
+  process.major_faults = less(process.major_faults, less(image.major_of_pid, recorded.major));
   process.recorder_faults = populated + recorded.on_recorder;
   process.unattributed_minor = less(less(process.minor_faults, compared), populated);
   process.unattributed_major = less(process.major_faults, recorded.major);

@@ -130,28 +130,34 @@ Result<RecordSummary> record(const RecordOptions& options) {
   ChildUsage usage;
   FaultCounters before, after;
   std::size_t still_running = 0;
+  std::uint64_t released_ns = 0;
   std::vector<ProcImage> images;
   RecorderCounts counts;
   {
     BlockQueue queue(writer);
     Collector collector(std::move(sources), child->pid(), options.command, calls == Calls::wrapped, time, queue);
     before = read_fault_counters(child->pid());
+    released_ns = time.now_ns();
     if (Result<void> released = child->release(); !released) return abandon(make_error("{}: {}", target.path, released.error().message()));
     collector.run(pidfd.get());
     after = read_fault_counters(child->pid());
+    meta.wall_ns = time.now_ns() - released_ns;
     while (!child->ended(usage)) usleep(100);
     still_running = collector.finish();
     queue.finish();
     counts = {collector.sources().faults.lost(), collector.sources().calls.lost()};
     images = collector.processes().finished();
-    for (ProcImage& image : images) image.minor_of_pid = collector.processes().history(image.pid).minor_recorded;
+    for (ProcImage& image : images) {
+      image.minor_of_pid = collector.processes().history(image.pid).minor_recorded;
+      image.major_of_pid = collector.processes().history(image.pid).major_recorded;
+    }
     note_silence(target, collector.processes(), meta);
+    close_events_in_background();
   }
   if (still_running > 0) {
     meta.missing.push_back(fmt::format("{} process{} still ran when the command ended: recorded up to there", still_running,
                                        still_running == 1 ? "" : "es"));
   }
-  meta.wall_ns = time.now_ns();
   meta.user_ns = nanoseconds(usage.usage.ru_utime);
   meta.system_ns = nanoseconds(usage.usage.ru_stime);
   meta.costs = measure_machine_costs();

@@ -127,6 +127,7 @@ struct ProcessInfo {
   std::uint64_t recorder_rss_bytes = 0;  // resident bytes of the recorder's own mappings at exit
   std::uint64_t minor_faults = 0, major_faults = 0;  // rusage of the process, whole life since exec
   std::uint64_t recorder_faults = 0; // minor faults on the recorder's own mappings (recorded, or by populating): not the program's
+  std::uint64_t earlier_recorder_faults = 0;  // those of earlier_images; not in minor_faults
   std::uint64_t unattributed_minor = 0, unattributed_major = 0;  // rusage minus recorded events minus the recorder's own
   std::uint64_t lost_fault_records = 0, lost_call_records = 0, lost_heap_events = 0;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> recorder_ranges;  // [start, end) of the recorder's own mappings

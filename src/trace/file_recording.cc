@@ -128,8 +128,13 @@ void FileRecording::choose_images(std::map<Image, ProcessInfo>& infos) {
     process.pid = block.header.pid;
     chosen[process.pid] = &process;
   }
+  std::map<Pid, std::uint64_t> populated;  // by the recorder in earlier images: told by their exit reports
+  for (const auto& [image, process] : infos) {
+    if (chosen[process.pid] != &process) populated[process.pid] += process.recorder_faults;
+  }
   for (const auto& [pid, process] : chosen) {
     processes_.push_back(*process);
+    if (processes_.back().earlier_recorder_faults == 0) processes_.back().earlier_recorder_faults = populated[pid];
     if (processes_.back().end_ns == 0 || processes_.back().rss_peak_bytes == 0) {
       for (const RssSample& sample : rss_samples(pid)) {
         ProcessInfo& info = processes_.back();

@@ -71,6 +71,7 @@ void process_fields(Process& p, Visit&& visit) {
   visit("minor_faults", p.minor_faults);
   visit("major_faults", p.major_faults);
   visit("recorder_faults", p.recorder_faults);
+  visit("earlier_recorder_faults", p.earlier_recorder_faults);
   visit("unattributed_minor", p.unattributed_minor);
   visit("unattributed_major", p.unattributed_major);
   visit("lost_fault_records", p.lost_fault_records);
