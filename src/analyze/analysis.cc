@@ -158,7 +158,7 @@ Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process,
   analysis.file = file;
   analysis.attribution = attribute(recording, process);
   analysis.prices = recording.meta().costs;
-  analysis.costs = costs_of(analysis.attribution, recording.meta());
+  analysis.costs = costs_of(analysis.attribution, recording.meta(), analysis.prices);
   analysis.retention = retention_of(analysis.attribution);
   Symbolizer symbolizer(recording.modules(process.pid));
   Namer namer(recording.stacks(process.pid), symbolizer);

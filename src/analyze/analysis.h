@@ -54,7 +54,7 @@ struct Analysis {
   std::vector<NamedPin> pins;
   std::vector<NamedHolder> holders;
   Costs costs;
-  trace::MachineCosts prices;
+  trace::MachineCosts prices;  // as used in costs
   std::vector<Finding> findings;
   std::vector<std::string> missing;  // one line each: what could not be said, and why
 

@@ -25,7 +25,9 @@ bool in_main_arena(const Block& block) {
 // Blocks of one page that also has free bytes, gathered while walking up the heap.
 class PageShare {
  public:
-  explicit PageShare(std::unordered_map<trace::StackId, Holder>& holders) : holders_(holders) {}
+  // Only [low, high) counts: below the highest live block.
+  PageShare(std::unordered_map<trace::StackId, Holder>& holders, std::uint64_t low, std::uint64_t high)
+      : holders_(holders), low_(low), high_(high) {}
 
   void chunk(const Chunk& chunk) {
     move_to(chunk.start >> kPageShift);
@@ -39,6 +41,7 @@ class PageShare {
 
  private:
   std::unordered_map<trace::StackId, Holder>& holders_;
+  std::uint64_t low_, high_;
   std::uint64_t page_ = 0, used_ = 0;
   std::vector<const Block*> blocks_;
 
@@ -49,7 +52,8 @@ class PageShare {
   }
   void move_to(std::uint64_t page) {
     if (page == page_) return;
-    const std::uint64_t free_bytes = used_ < kPageSize ? kPageSize - used_ : 0;
+    const std::uint64_t start = std::max(page_ << kPageShift, low_), end = std::min((page_ + 1) << kPageShift, high_);
+    const std::uint64_t free_bytes = end > start + used_ ? end - start - used_ : 0;
     if (free_bytes > 0 && !blocks_.empty()) {
       for (const Block* block : blocks_) {
         Holder& holder = holders_[block->site];
@@ -88,7 +92,9 @@ Retention retention_of(const Attribution& attribution) {
   }
 
   std::unordered_map<trace::StackId, Holder> holders;
-  PageShare share(holders);
+  std::uint64_t highest = 0;
+  for (const Chunk& chunk : chunks) highest = std::max(highest, chunk.end);
+  PageShare share(holders, heap_start, highest);
   std::vector<std::uint64_t> gaps(chunks.size());
   std::uint64_t below = heap_start;
   for (std::size_t i = 0; i < chunks.size(); ++i) {

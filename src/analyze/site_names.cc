@@ -66,7 +66,9 @@ SiteName name_site(std::span<const std::uint64_t> return_addresses, Symbolizer& 
       if (innermost == nullptr) innermost = &frame;
       if (found) {
         if (site.callers.size() == kCallers) return site;
-        if (!is_runtime_library(frame.module)) site.callers.push_back(frame.function);
+        const std::string& inner = site.callers.empty() ? site.function : site.callers.back();
+        if (is_runtime_library(frame.module) || frame.function == "_start" || frame.function == inner) continue;
+        site.callers.push_back(frame.function);
       } else if (trimmed(frame)) {
         if (!is_allocation_function(frame.function)) site.via = frame.function;  // the outermost one: what was called
       } else {
@@ -87,7 +89,7 @@ SiteName name_site(std::span<const std::uint64_t> return_addresses, Symbolizer& 
 SiteName name_instruction(std::uint64_t ip, Symbolizer& symbolizer) {
   SiteName site;
   if (ip >= kKernelAddress) {
-    site.function = "kernel, for the program (read, recv, ...)";
+    site.function = "kernel (read, recv, ...)";
     return site;
   }
   fill(site, symbolizer.at(ip).front());

@@ -27,7 +27,7 @@ struct SiteName {
 // belong to the program (xmalloc) stay. A stack with nothing else keeps its innermost frame.
 SiteName name_site(std::span<const std::uint64_t> return_addresses, Symbolizer& symbolizer);
 
-// The instruction that touched memory. The kernel half is "kernel, for the program (read, recv, ...)".
+// The instruction that touched memory. The kernel half is "kernel (read, recv, ...)".
 SiteName name_instruction(std::uint64_t ip, Symbolizer& symbolizer);
 
 }  // namespace faultline::analyze

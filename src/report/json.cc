@@ -115,6 +115,7 @@ Json retention_json(const Report& report) {
 
 Json costs_json(const analyze::Costs& costs) {
   Json json = {{"total_ns", costs.total_ns},
+               {"price_scale", costs.price_scale},
                {"cpu_share", costs.cpu_share(costs.total_ns)},
                {"wall_share", costs.wall_share(costs.total_ns)},
                {"command_wall_ns", costs.wall_ns},

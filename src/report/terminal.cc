@@ -17,6 +17,8 @@ using analyze::format_time;
 using analyze::SiteName;
 using analyze::SiteRow;
 
+constexpr double kExplain = 0.05;  // smaller regions are not worth a second line
+
 double share(std::uint64_t part, std::uint64_t whole) {
   return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
 }
@@ -33,7 +35,9 @@ std::string short_name(const std::string& function) {  // without arguments: a c
   for (std::size_t i = 0; i < function.size(); ++i) {
     if (function[i] == '<') ++depth;
     if (function[i] == '>' && depth > 0) --depth;
-    if (function[i] == '(' && depth == 0 && i > 0) return function.substr(0, i);
+    if (function[i] != '(' || depth > 0 || i == 0 || function[i - 1] == ' ') continue;
+    if (i >= 8 && function.compare(i - 8, 8, "operator") == 0) continue;  // operator()(...)
+    return function.substr(0, i);
   }
   return function;
 }
@@ -73,7 +77,7 @@ void print_heading(const Report& report, Page& page) {
   for (const std::string& fact : {heading.allocator, heading.kernel.empty() ? "" : "Linux " + heading.kernel, heading.machine}) {
     if (!fact.empty()) facts += ", " + fact;
   }
-  page.line(facts);
+  page.paragraph(facts, 2, 2);
   if (!heading.settings.empty()) page.line(heading.settings);
   if (const analyze::Costs& costs = report.costs; costs.wall_ns > 0) {
     page.line(fmt::format("ran {}: user {}, system {} (with the recorder at work)", format_time(static_cast<double>(costs.wall_ns)),
@@ -110,8 +114,12 @@ void print_faults(const Report& report, Page& page) {
   Table regions({"faults", "share", "major", "again", "region"});
   for (const analyze::RegionRow& row : report.regions) {
     if (row.region == analyze::Region::recorder) continue;
+    std::vector<std::string> details;  // malloc's regions are explained site by site below
+    const bool by_site = row.region == analyze::Region::heap_block || row.region == analyze::Region::heap_free || row.region == analyze::Region::mmapped_chunk;
+    if (!by_site && share(row.faults(), all) >= kExplain) details.push_back(touched_by(row.touches, row.faults()));
     regions.row({format_count(row.faults()), format_share(share(row.faults(), all)), format_count(row.counters.major_faults),
-                 format_count(row.counters.repeated_faults), region_title(row.region)});
+                 format_count(row.counters.repeated_faults), region_title(row.region)},
+                std::move(details));
   }
   regions.print(page);
   page.dim("again: on a page that had faulted before", 2);
@@ -179,14 +187,14 @@ void print_retention(const Report& report, Page& page) {
                           format_bytes(free_bytes), format_share(share(free_bytes, at.heap_bytes))));
   };
   moment("at the peak    ", retention.peak);
-  moment("most free      ", retention.most_free);
+  if (retention.most_free.time_ns != retention.end.time_ns) moment("most free      ", retention.most_free);
   moment("at the end     ", retention.end);
   if (retention.end.heap_bytes == 0) return;
-  page.line(fmt::format("free at the end: {} above the highest live block (trim threshold {}, top pad {}), {} below it", format_bytes(retention.top_bytes),
+  page.paragraph(fmt::format("free at the end: {} above the highest live block (trim threshold {}, top pad {}), {} below it", format_bytes(retention.top_bytes),
                         format_bytes(retention.thresholds.trim_threshold), format_bytes(retention.thresholds.top_pad),
-                        format_bytes(retention.free_below_bytes)));
-  page.line(fmt::format("of those below, up to {} are whole pages (malloc_trim can return them), {} share pages with live blocks",
-                        format_bytes(retention.trimmable_bytes), format_bytes(retention.pinned_bytes)));
+                             format_bytes(retention.free_below_bytes)), 2, 2);
+  page.paragraph(fmt::format("of those below, up to {} are whole pages (malloc_trim can return them), {} share pages with live blocks",
+                             format_bytes(retention.trimmable_bytes), format_bytes(retention.pinned_bytes)), 2, 2);
   for (std::size_t i = 0; i < report.pins.size(); ++i) {
     const analyze::NamedPin& named = report.pins[i];
     page.paragraph(fmt::format("{} free below the live block of {} at {:#x} allocated by {}{}", format_bytes(named.pin.free_below_bytes),
@@ -223,6 +231,11 @@ void print_costs(const Report& report, Page& page) {
   }
   table.row({"", "", format_time(costs.total_ns), format_share(costs.cpu_share(costs.total_ns)), format_share(costs.wall_share(costs.total_ns)), "together"});
   table.print(page);
+  if (costs.price_scale < 1) {
+    page.paragraph(fmt::format("The recorder's prices times {:.2f}: at the full ones the kernel's part would exceed the {} of system time really used. "
+                               "An upper bound; the machine was probably busy.", costs.price_scale, format_time(static_cast<double>(costs.system_ns))), 2);
+    return;
+  }
   page.paragraph(fmt::format("Counts times prices the recorder measured on the recording machine. Cross-check: the whole command used {} of system time.",
                              format_time(static_cast<double>(costs.system_ns))),
                  2);

@@ -16,9 +16,10 @@ class SyntheticRecording : public FakeRecording {
   trace::StackTable stack_table;
 
   SyntheticRecording() {
+    info.allocator = "/nonexistent/libc.so.6";  // no symbols, on whatever machine the test runs
     info.start_maps =
         "555555554000-555555558000 r-xp 00000000 08:01 12 /bin/program\n"
-        "7f0000000000-7f0000200000 r-xp 00000000 08:01 13 /usr/lib/x86_64-linux-gnu/libc.so.6\n"
+        "7f0000000000-7f0000200000 r-xp 00000000 08:01 13 /nonexistent/libc.so.6\n"
         "7ffffffde000-7ffffffff000 rw-p 00000000 00:00 0 [stack]\n";
     info.exit_seen = true;
     info.recorder_ranges = {{kRecorder, kRecorderEnd}};

@@ -60,8 +60,11 @@ TEST(Retention, BytesHeldSumUpToTheFreeBytesOfSharedPages) {
   const Analysis analysis = analyze(recording, recording.info, "x.fl");
   ASSERT_EQ(analysis.retention.holders.size(), 1u);
   EXPECT_EQ(analysis.retention.holders[0].site, keep);
-  EXPECT_EQ(analysis.retention.trimmable_bytes, 0u);  // a live block in every page: C3 of the fragmentation that no knob fixes
-  EXPECT_EQ(analysis.retention.pinned_bytes, 2000u * 19 * 112 - 19 * 112);
+  EXPECT_EQ(analysis.retention.trimmable_bytes, 0u);  // a live block in every page: fragmentation that no setting fixes
+  const std::uint64_t held = analysis.retention.holders[0].held_bytes, pinned = analysis.retention.pinned_bytes;
+  EXPECT_LE(held, pinned);
+  EXPECT_LT(pinned - held, 2 * analysis.retention.holders[0].blocks);  // shares are whole bytes: one or two lost a page
+  EXPECT_EQ(pinned, 2000u * 19 * 112 - 19 * 112);
   EXPECT_TRUE(has(analysis, "shared_pages"));
 }
 
