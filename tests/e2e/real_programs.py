@@ -16,6 +16,8 @@ import workloads  # noqa: E402
 NEEDS = {"sqlite3": "/usr/bin/sqlite3", "python-json": "/usr/bin/python3", "cc1plus": "/usr/bin/g++", "redis": "/usr/bin/redis-server",
          "sort": "/usr/bin/sort", "gawk": "/usr/bin/gawk"}
 
+LEAST_ADDRESSES = {"sort": 10}  # sort lives in a few very large blocks
+
 
 def record(faultline, workload, recording):
     env = {**os.environ, **workload.env}
@@ -47,7 +49,7 @@ def check(faultline, name, directory):
         return [f"verify exited with {verify.returncode} and no JSON: {verify.stderr.strip()[-500:]}"], ""
     wrong = []
     malloc, calls, faults, rss = answer["malloc"], answer["syscalls"], answer["minor_faults"], answer["rss_peak_bytes"]
-    if malloc["addresses_total"] < 1000:
+    if malloc["addresses_total"] < LEAST_ADDRESSES.get(name, 1000):
         wrong.append(f"only {malloc['addresses_total']} addresses: not a real run")
     if malloc["addresses_matched"] != malloc["addresses_total"]:
         wrong.append(f"addresses {malloc['addresses_matched']} of {malloc['addresses_total']}")
