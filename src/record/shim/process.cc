@@ -104,27 +104,59 @@ ThreadSlot* free_slot(ProcessTable& table, std::uint64_t self) {
   return nullptr;
 }
 
-ThreadRing* claim_for_thread(ProcessTable& table, std::uint64_t self) {
-  const std::int32_t tid = current_tid(self);
-  if (ticks() < table.no_ring_until.load(std::memory_order_relaxed)) {
-    process.segment->dropped_events.fetch_add(1, std::memory_order_relaxed);
-    return nullptr;
+// One thread at a time changes slots; a signal handler in the middle of that goes unrecorded instead of waiting for itself.
+class Claiming {
+ public:
+  Claiming(ProcessTable& table, std::uint64_t self) : table_(table) {
+    std::uint64_t owner = 0;
+    while (!table.claiming.compare_exchange_weak(owner, self, std::memory_order_acquire)) {
+      if (owner == self) return;
+      owner = 0;
+      raw_syscall(SYS_sched_yield);
+    }
+    held_ = true;
   }
+  ~Claiming() {
+    if (held_) table_.claiming.store(0, std::memory_order_release);
+  }
+  Claiming(const Claiming&) = delete;
+  Claiming& operator=(const Claiming&) = delete;
+  explicit operator bool() const { return held_; }
+
+ private:
+  ProcessTable& table_;
+  bool held_ = false;
+};
+
+ThreadRing* take_ring(ProcessTable& table, std::uint64_t self, std::int32_t tid) {
+  const Claiming claiming(table, self);
+  if (!claiming) return nullptr;
   ThreadSlot* slot = free_slot(table, self);
-  ThreadRing* ring = slot == nullptr ? nullptr : slot->ring;  // a new thread at an old one's place goes on in its ring
-  if (slot != nullptr && ring == nullptr) {
-    ring = claim_ring();
-    if (ring == nullptr) ring = inherit_ring(table);
-  }
+  if (slot == nullptr) return nullptr;
+  ThreadRing* ring = slot->ring;  // a new thread at an old one's place goes on in its ring
+  if (ring == nullptr) ring = claim_ring();
+  if (ring == nullptr) ring = inherit_ring(table);
   if (ring == nullptr) {
-    if (slot != nullptr) slot->thread_pointer.store(0, std::memory_order_release);
-    table.no_ring_until.store(ticks() + 20'000'000, std::memory_order_relaxed);
-    process.segment->dropped_events.fetch_add(1, std::memory_order_relaxed);
+    slot->thread_pointer.store(0, std::memory_order_release);
     return nullptr;
   }
-  ring->busy = 1;
+  ring->busy = 1;  // until its first record is written
   slot->tid = tid;
   slot->ring = ring;
+  return ring;
+}
+
+ThreadRing* claim_for_thread(ProcessTable& table, std::uint64_t self) {
+  ThreadRing* ring = nullptr;
+  const std::int32_t tid = current_tid(self);
+  if (ticks() >= table.no_ring_until.load(std::memory_order_relaxed)) {
+    ring = take_ring(table, self, tid);
+    if (ring == nullptr) table.no_ring_until.store(ticks() + 20'000'000, std::memory_order_relaxed);
+  }
+  if (ring == nullptr) {
+    process.segment->dropped_events.fetch_add(1, std::memory_order_relaxed);
+    return nullptr;
+  }
   begin_life(*ring, tid);
   ring->busy = 0;
   return ring;

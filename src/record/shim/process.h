@@ -41,6 +41,7 @@ struct ProcessTable {
   static constexpr unsigned kSlots = 2048, kProbes = 4;
   std::atomic<Phase> phase;
   std::atomic<std::uint64_t> no_ring_until;  // tick before which nobody looks for a free ring again
+  std::atomic<std::uint64_t> claiming;       // thread pointer of the thread that changes slots, 0: nobody
   alignas(64) ThreadSlot slots[kSlots];
 
   static unsigned home(std::uint64_t thread_pointer) {
