@@ -7,10 +7,10 @@
 #include <errno.h>
 #include <link.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -39,8 +39,9 @@ static uint32_t refuse_mask, refuse_left;
 struct Worker {
   pthread_t thread;
   int alive;
-  const struct Op* volatile op; /* given by the main thread, cleared when done */
-  volatile uint64_t result;
+  const struct Op* op; /* given by the main thread */
+  uint32_t turn;       /* odd: the worker's; a futex both sides sleep on */
+  uint64_t result;
 };
 static struct Worker workers[kThreads];
 
@@ -216,17 +217,24 @@ static uint64_t run(const struct Op* op) {
   return (uint64_t)block;
 }
 
+static void pass_turn(struct Worker* worker) {
+  __atomic_add_fetch(&worker->turn, 1, __ATOMIC_ACQ_REL);
+  syscall(SYS_futex, &worker->turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void await_turn(struct Worker* worker, uint32_t mine) {
+  for (uint32_t turn; ((turn = __atomic_load_n(&worker->turn, __ATOMIC_ACQUIRE)) & 1) != mine;) {
+    syscall(SYS_futex, &worker->turn, FUTEX_WAIT_PRIVATE, turn, NULL, NULL, 0);
+  }
+}
+
 static void* work(void* argument) {
   struct Worker* self = argument;
   for (;;) {
-    const struct Op* op = __atomic_load_n(&self->op, __ATOMIC_ACQUIRE);
-    if (op == NULL) {
-      sched_yield();
-      continue;
-    }
-    if (op->kind == kOpThreadEnd) return NULL;
-    self->result = run(op);
-    __atomic_store_n(&self->op, NULL, __ATOMIC_RELEASE);
+    await_turn(self, 1);
+    if (self->op->kind == kOpThreadEnd) return NULL;
+    self->result = run(self->op);
+    pass_turn(self);
   }
 }
 
@@ -246,14 +254,15 @@ static uint64_t run_in_thread(const struct Op* op) {
   if (op->kind == kOpThreadEnd && !worker->alive) return 0;
   if (!worker->alive && !start(worker, op->thread % kThreads)) _exit(3);
   worker->alive = 1;
-  __atomic_store_n(&worker->op, op, __ATOMIC_RELEASE);
+  worker->op = op;
+  pass_turn(worker);
   if (op->kind == kOpThreadEnd) {
     pthread_join(worker->thread, NULL);
     worker->alive = 0;
-    __atomic_store_n(&worker->op, NULL, __ATOMIC_RELEASE);
+    worker->turn = 0;
     return 0;
   }
-  while (__atomic_load_n(&worker->op, __ATOMIC_ACQUIRE) != NULL) sched_yield();
+  await_turn(worker, 0);
   return worker->result;
 }
 

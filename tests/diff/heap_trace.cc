@@ -55,7 +55,7 @@ class Generator {
   std::uint64_t near(std::uint64_t value) { return value - 40 + random_.below(80); }
   std::uint64_t size_near_threshold() {
     static constexpr std::uint64_t kEdges[] = {1008, 1032, 4096, 8192, 65536, 131072, 131072, 262144, 1 << 20, 2 << 20};
-    if (random_.chance(30)) return near(std::uint64_t{32} << 20);
+    if (random_.chance(150)) return near(std::uint64_t{32} << 20);
     return near(kEdges[random_.below(10)]);
   }
   std::uint64_t size() {
@@ -63,7 +63,7 @@ class Generator {
     if (few_sizes_ && kind < 95) return sizes_[kind % std::size(sizes_)];  // many exact fits
     switch (style_) {
       case Style::tiny: return kind < 90 ? random_.below(200) : random_.below(1100);
-      case Style::large: return kind < 30 ? random_.below(3000) : kind < 97 ? random_.between(3000, 400000) : random_.below(40 << 20);
+      case Style::large: return kind < 30 ? random_.below(3000) : kind < 99 || random_.chance(2) ? random_.between(3000, 400000) : random_.below(40 << 20);
       case Style::thresholds: return kind < 60 ? size_near_threshold() : random_.below(2000);
       case Style::refusals: return kind < 60 ? random_.below(4000) : kind < 90 ? random_.below(200000) : size_near_threshold();
       default: break;
@@ -99,7 +99,8 @@ class Generator {
     if (kind < (moves || aligns ? 450U : 85U)) return aligned();
     if (kind < (aligns ? 500U : 150U)) {
       const std::uint64_t count = random_.between(1, 8);
-      return add(kOpCalloc, slot(), count, size() / count);
+      const std::uint64_t bytes = size();  // a large one costs the two processes a fault a page: rarely
+      return add(kOpCalloc, slot(), count, (bytes < 300000 || random_.chance(20) ? bytes : bytes % 300000) / count);
     }
     if (kind < 560) return add(kOpMalloc, slot(), size());
     if (kind < 580) return burst();
