@@ -297,7 +297,8 @@ class Loader {
       }
     }
     if (process_.exit_seen) {  // the process's own count is the whole; what no event explains belongs to the rest
-      const std::uint64_t events = seen.minor() + recorder_minor;
+      // Populating the recorder's own memory counts in rusage but raises no event: recorder_faults knows of both.
+      const std::uint64_t events = seen.minor() + std::max(recorder_minor, process_.recorder_faults);
       if (process_.minor_faults > events) {
         seen.unattributed_minor = process_.minor_faults - events;
         seen.rest_minor += seen.unattributed_minor;
