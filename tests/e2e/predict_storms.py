@@ -1,6 +1,10 @@
 #!/usr/bin/env python3
 """One recording of each storm under the defaults; the faults of every other setting predicted from it and measured by
-running the program under that setting without the recorder: within 2 %.   predict_storms.py FAULTLINE STORM"""
+running the program under that setting without the recorder: within 2 %.   predict_storms.py FAULTLINE STORM
+
+Runs of the same program differ by up to 4 faults: execve, ld.so and libc touch other pages under another address
+randomisation. Where a storm is healed and the whole program takes a hundred faults, that is more than 2 %: there,
+5 faults are allowed."""
 import json
 import os
 import subprocess
@@ -18,13 +22,18 @@ SETTINGS = [
     ["top_pad=67108864"],
 ]
 TOLERANCE = 0.02
+RANDOMISATION_FAULTS = 5
 
 
 def measured(command, settings):
-    """Minor faults of a run. posix_spawn shares this script's memory until exec, so next to none are from before it."""
+    """Median minor faults of three runs. posix_spawn shares this script's memory until exec, so next to none are from before it."""
     env = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
     if settings:
         env["GLIBC_TUNABLES"] = ":".join("glibc.malloc." + s for s in settings)
+    return sorted(faults_of_run(command, env) for _ in range(3))[1]
+
+
+def faults_of_run(command, env):
     pid = os.posix_spawn(command[0], command, env, file_actions=[(os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)])
     _, status, usage = os.wait4(pid, 0)
     assert status == 0, f"{command} ended with {status}"
@@ -44,7 +53,7 @@ def main():
                 answer = json.loads(subprocess.run([faultline, "whatif", recording, "--json", *sets], check=True, capture_output=True).stdout)
                 predicted, real = answer["predicted"]["minor_faults"], measured(command, settings)
                 error = abs(predicted - real) / real
-                ok = error <= TOLERANCE
+                ok = error <= TOLERANCE or abs(predicted - real) <= RANDOMISATION_FAULTS
                 wrong += not ok
                 print(f"{'ok    ' if ok else 'FAILED'} {' '.join(arguments):<16} {' '.join(settings) or 'default':<55} "
                       f"predicted {predicted:>8}  measured {real:>8}  {100 * error:5.2f} %", flush=True)
