@@ -72,6 +72,7 @@ void Collector::accept_programs() {
     const pid_t pid = greeting->pid;
     auto segment = queue_.failed() ? fail(make_error("the recording's disk is full")) : Segment::create(pid, wrapped_calls_);
     if (!segment) {
+      if (refused_.empty()) refused_ = segment.error().message();
       Listener::answer(*greeting, {wire::kMagic, wire::kVersion, 0, 0, 0, 0}, -1);
       continue;
     }

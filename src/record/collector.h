@@ -33,7 +33,7 @@ class Collector {
   std::size_t finish();
 
   ProcessTable& processes() { return processes_; }
-  RssSampler& samples() { return rss_; }
+  const std::string& refused() const { return refused_; }  // why a program that reported was turned away
   const Sources& sources() const { return sources_; }
 
  private:
@@ -59,6 +59,7 @@ class Collector {
   std::vector<TaskEvent> task_events_;
   std::uint64_t next_flush_ns_ = 0, next_clock_ns_ = 0, next_release_ns_ = 0;
   pid_t main_pid_;
+  std::string refused_;
 };
 
 }  // namespace faultline::record

@@ -83,8 +83,9 @@ Collector::Sources attach(Listener listener, pid_t pid, const RecordOptions& opt
 }
 
 // Why no program reported, as far as can be told from outside.
-void note_silence(const Target& target, const ProcessTable& processes, trace::Meta& meta) {
-  if (processes.any_image()) return;
+void note_silence(const Target& target, Collector& collector, trace::Meta& meta) {
+  if (!collector.refused().empty()) meta.missing.push_back("malloc events: " + collector.refused());
+  if (collector.processes().any_image() || !collector.refused().empty()) return;
   if (target.missing.empty()) {
     meta.missing.push_back("malloc events: no program reported: it ended before its first malloc, or loads no libraries "
                            "(static, setuid, its own loader, or LD_PRELOAD removed)");
@@ -151,7 +152,7 @@ Result<RecordSummary> record(const RecordOptions& options) {
       image.minor_of_pid = collector.processes().history(image.pid).minor_recorded;
       image.major_of_pid = collector.processes().history(image.pid).major_recorded;
     }
-    note_silence(target, collector.processes(), meta);
+    note_silence(target, collector, meta);
     close_events_in_background();
   }
   if (still_running > 0) {
