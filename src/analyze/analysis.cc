@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <span>
 #include <unordered_map>
 
 namespace faultline::analyze {
@@ -59,29 +61,55 @@ class TouchTable {
   std::map<std::pair<std::string, bool>, TouchSummary> rows_;
 };
 
+// Names every call stack of the process. Stacks that end in the same place are one site, unless the place is a wrapper:
+// a function that many different callers allocate through says nothing by itself, so its callers become part of the name.
 class Namer {
  public:
-  Namer(trace::StackTable& stacks, Symbolizer& symbolizer) : stacks_(stacks), symbolizer_(symbolizer) {}
-
-  SiteName name(trace::StackId stack) {
-    if (stack >= stacks_.size()) return name_site({}, symbolizer_);
-    return name_site(stacks_.frames(stack), symbolizer_);
+  Namer(trace::StackTable& stacks, Symbolizer& symbolizer, const std::vector<SiteCounters>& counters) {
+    names_.resize(counters.size());
+    std::vector<std::size_t> open;
+    for (std::size_t stack = 0; stack < counters.size(); ++stack) {
+      if (!counts(counters[stack])) continue;
+      const auto id = static_cast<trace::StackId>(stack);
+      names_[stack] = name_site(id < stacks.size() ? stacks.frames(id) : std::span<const std::uint64_t>{}, symbolizer);
+      open.push_back(stack);
+    }
+    for (std::size_t depth = 0; depth < kDepth && !open.empty(); ++depth) open = deepen(open, depth);
   }
+  const SiteName& name(trace::StackId stack) const { return stack < names_.size() ? names_[stack] : unknown_; }
+
+  static bool counts(const SiteCounters& counters) { return counters.calls > 0 || counters.minor_faults + counters.major_faults > 0; }
 
  private:
-  trace::StackTable& stacks_;
-  Symbolizer& symbolizer_;
+  static constexpr std::size_t kDepth = 3;
+  static constexpr std::size_t kWrapper = 6;  // distinct callers that make a function a wrapper
+  std::vector<SiteName> names_;
+  SiteName unknown_;
+
+  std::vector<std::size_t> deepen(const std::vector<std::size_t>& open, std::size_t depth) {
+    std::unordered_map<std::string, std::set<std::string>> callers;
+    for (const std::size_t stack : open) {
+      if (names_[stack].callers.size() > depth) callers[names_[stack].key()].insert(names_[stack].callers[depth]);
+    }
+    std::vector<std::size_t> deeper;
+    for (const std::size_t stack : open) {
+      const auto found = callers.find(names_[stack].key());
+      if (found != callers.end() && found->second.size() >= kWrapper) deeper.push_back(stack);
+    }
+    for (const std::size_t stack : deeper) names_[stack].depth = depth + 1;
+    return deeper;
+  }
 };
 
-void name_sites(Analysis& analysis, Namer& namer, Symbolizer& symbolizer) {
+void name_sites(Analysis& analysis, const Namer& namer, Symbolizer& symbolizer) {
   std::unordered_map<std::string, std::size_t> rows;
   std::vector<std::size_t> row_of(analysis.attribution.sites.sites().size(), ~std::size_t{0});
   std::vector<std::uint64_t> heaviest;  // of each row: whose caller chain is shown
   for (std::size_t stack = 0; stack < row_of.size(); ++stack) {
     const SiteCounters& counters = analysis.attribution.sites.sites()[stack];
+    if (!Namer::counts(counters)) continue;
     const std::uint64_t weight = counters.allocated_bytes + 4096 * (counters.minor_faults + counters.major_faults);
-    if (counters.calls == 0 && weight == 0) continue;
-    SiteName name = namer.name(static_cast<trace::StackId>(stack));
+    const SiteName& name = namer.name(static_cast<trace::StackId>(stack));
     const auto [at, fresh] = rows.try_emplace(name.key(), analysis.sites.size());
     if (fresh) {
       analysis.sites.emplace_back();
@@ -89,7 +117,7 @@ void name_sites(Analysis& analysis, Namer& namer, Symbolizer& symbolizer) {
     }
     SiteRow& row = analysis.sites[at->second];
     if (fresh || weight > heaviest[at->second]) {
-      row.name = std::move(name);
+      row.name = name;
       heaviest[at->second] = weight;
     }
     merge(row.counters, counters);
@@ -110,13 +138,13 @@ void name_sites(Analysis& analysis, Namer& namer, Symbolizer& symbolizer) {
   std::stable_sort(analysis.regions.begin(), analysis.regions.end(), [](const auto& x, const auto& y) { return x.faults() > y.faults(); });
 }
 
-void name_retention(Analysis& analysis, Namer& namer) {
+void name_retention(Analysis& analysis, const Namer& namer) {
   for (const Pin& pin : analysis.retention.pins) analysis.pins.push_back({pin, namer.name(pin.block.site)});
   std::map<std::string, NamedHolder> holders;
   for (const Holder& holder : analysis.retention.holders) {
-    SiteName name = namer.name(holder.site);
+    const SiteName& name = namer.name(holder.site);
     NamedHolder& row = holders[name.key()];
-    row.name = std::move(name);
+    row.name = name;
     row.held_bytes += holder.held_bytes;
     row.blocks += holder.blocks;
     row.block_bytes += holder.block_bytes;
@@ -161,7 +189,7 @@ Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process,
   analysis.costs = costs_of(analysis.attribution, recording.meta(), analysis.prices);
   analysis.retention = retention_of(analysis.attribution);
   Symbolizer symbolizer(recording.modules(process.pid));
-  Namer namer(recording.stacks(process.pid), symbolizer);
+  const Namer namer(recording.stacks(process.pid), symbolizer, analysis.attribution.sites.sites());
   name_sites(analysis, namer, symbolizer);
   name_retention(analysis, namer);
   analysis.findings = look_for_findings(analysis);

@@ -59,6 +59,7 @@ struct Analysis {
   std::vector<std::string> missing;  // one line each: what could not be said, and why
 
   std::uint64_t faults_recorded() const;  // the program's, without the recorder's own
+  bool glibc_heap() const { return attribution.foreign_blocks == 0; }
 };
 
 Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file);

@@ -82,7 +82,9 @@ class Pass {
   Pass(trace::Recording& recording, const trace::ProcessInfo& process)
       : recording_(recording), process_(process), modules_(recording.modules(process.pid)), calls_(by_end(recording.calls(process.pid))),
         map_(process, modules_, has_brk(calls_)), thresholds_(process) {
+    for (const auto& [start, end] : process.recorder_ranges) recorder_code_.emplace_back(start, end);
     for (const trace::Module& module : modules_) {
+      if (module.path.find("/libfaultline-shim") != std::string::npos) recorder_code_.emplace_back(module.start, module.end);
       const bool allocator = module.path == process.allocator || module.path.find("/libc.so") != std::string::npos ||
                              module.path.find("/libc-2") != std::string::npos;
       code_.push_back({module.start, module.end, allocator});
@@ -124,6 +126,7 @@ class Pass {
   std::vector<trace::Module> modules_;
   std::vector<trace::MemoryCall> calls_;
   std::vector<Code> code_;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> recorder_code_;
   AddressMap map_;
   Thresholds thresholds_;
   BlockMap blocks_;
@@ -142,6 +145,11 @@ class Pass {
       current_tid_ = tid;
     }
     return *current_;
+  }
+
+  // The recorder reads unwind tables of libraries: those faults are not the program's, whatever they hit.
+  bool recorders_code(std::uint64_t ip) const {
+    return std::any_of(recorder_code_.begin(), recorder_code_.end(), [ip](const auto& range) { return ip >= range.first && ip < range.second; });
   }
 
   // Could malloc itself have executed this? Guards the brackets against clocks that disagree by a few nanoseconds.
@@ -182,6 +190,7 @@ class Pass {
 
   void take(const trace::FaultEvent& fault) {
     Region region = map_.region(fault.address);
+    if (recorders_code(fault.ip) && !(region == Region::heap_free || region == Region::recorder)) region = Region::recorder;
     const bool again = pages_.add(fault.address >> kPageShift << 28 | kAnyRegion) != 0;
     if (region == Region::recorder) return count(fault, again, region, kNoSite, false);
     trace::StackId site = kNoSite;

@@ -73,7 +73,7 @@ BlockMap::PageStarts* BlockMap::page(std::uint64_t vpn, bool create) {
 
 bool BlockMap::insert(const Block& block, Block* replaced) {
   FL_ASSERT(block.address != 0);
-  if ((used_ + 1) * 10 > slots_.size() * 7) grow_slots();
+  if ((used_ + 1) * 2 > slots_.size()) grow_slots();  // erase looks at the followers: keep runs short
   Block& slot = slots_[slot_of(block.address)];
   const bool occupied = slot.address != 0;
   if (occupied) {

@@ -27,7 +27,7 @@ constexpr std::uint64_t chunk_bytes(std::uint64_t request) {
 
 // Insert, erase and exact lookup are hash operations; the block around an interior address is found through a bitmap of
 // block starts per page (8-byte granules: other allocators than glibc align to 8), and through an ordered map for blocks
-// of a page and more. Memory: 32 bytes a live block (times hash slack), 72 bytes a page in which a block ever started.
+// of a page and more. Memory: 64 to 128 bytes a live block, 72 bytes a page in which a block ever started.
 class BlockMap {
  public:
   BlockMap();

@@ -10,7 +10,7 @@ const char* region_key(Region region) {
 
 const char* region_title(Region region) {
   static constexpr const char* kTitles[kRegionCount] = {"heap, live blocks",
-                                                        "heap, allocator's own and unused",
+                                                        "heap, outside live blocks (malloc's headers and top)",
                                                         "malloc blocks with their own mapping",
                                                         "main stack",
                                                         "thread stacks",

@@ -12,6 +12,7 @@ namespace faultline::analyze {
 inline constexpr std::size_t kCallKinds = 6;  // trace::CallKind
 
 struct SiteCounters {
+  std::uint64_t last_change = 0;  // ledger bookkeeping: serial of the last change of live_bytes. First: hot with the next ones
   std::uint64_t calls = 0, allocated_bytes = 0;  // requested bytes; a realloc is a call of its own site
   std::uint64_t frees = 0, temporary = 0;        // temporary: freed by the very next heap call of the same thread
   std::uint64_t lifetime_ns = 0;                 // sum over freed blocks
@@ -29,8 +30,6 @@ struct SiteCounters {
   std::array<std::uint64_t, kCallKinds> memory_calls{};
   std::uint64_t brk_grown_bytes = 0, brk_shrunk_bytes = 0, brk_shrinks = 0;
   std::uint64_t unmapped_bytes = 0;
-
-  std::uint64_t last_change = 0;  // ledger bookkeeping: serial of the last change of live_bytes
 };
 
 class SiteLedger {

@@ -55,7 +55,11 @@ std::string SiteName::location() const {
   return base_name(module);
 }
 
-std::string SiteName::key() const { return fmt::format("{}|{}|{}|{}", function, file, line, module); }
+std::string SiteName::key() const {
+  std::string text = fmt::format("{}|{}|{}|{}", function, file, line, module);
+  for (std::size_t i = 0; i < depth && i < callers.size(); ++i) text += "|" + callers[i];
+  return text;
+}
 
 SiteName name_site(std::span<const std::uint64_t> return_addresses, Symbolizer& symbolizer) {
   SiteName site;

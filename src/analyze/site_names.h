@@ -18,6 +18,9 @@ struct SiteName {
   std::string via;       // the library function that asked malloc for the program, e.g. "fopen"; empty for malloc itself
   std::vector<std::string> callers;  // up to four, nearest first
 
+  // How many of the callers tell this site from others: 0, or more for a wrapper that many call (xmalloc).
+  std::size_t depth = 0;
+
   std::string location() const;  // "file.cc:12", or the module's name
   // Two stacks with the same key are one row of a table.
   std::string key() const;

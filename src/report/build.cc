@@ -27,7 +27,7 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
-Heading heading_of(const trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file) {
+Heading heading_of(const trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file, bool glibc_heap) {
   Heading heading;
   const trace::Meta& meta = recording.meta();
   heading.file = file;
@@ -35,7 +35,7 @@ Heading heading_of(const trace::Recording& recording, const trace::ProcessInfo& 
   heading.exe = process.exe;
   heading.kernel = meta.kernel_release;
   heading.machine = meta.machine;
-  heading.allocator = process.glibc_version.empty() ? process.allocator : "glibc " + process.glibc_version;
+  heading.allocator = process.glibc_version.empty() || !glibc_heap ? process.allocator : "glibc " + process.glibc_version;
   if (!process.tunables.empty()) heading.settings = "GLIBC_TUNABLES=" + process.tunables;
   for (const std::string& variable : process.environment) {
     if (variable.starts_with("MALLOC_")) heading.settings += (heading.settings.empty() ? "" : " ") + variable;
@@ -83,14 +83,14 @@ Totals totals_of(const analyze::Analysis& analysis, const trace::ProcessInfo& pr
 Report build_report(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file, std::size_t top) {
   analyze::Analysis analysis = analyze::analyze(recording, process, file);
   Report report;
-  report.heading = heading_of(recording, process, file);
+  report.heading = heading_of(recording, process, file, analysis.glibc_heap());
   report.totals = totals_of(analysis, process);
   report.sites_total = analysis.sites.size();
   report.by_faults = top_sites(analysis.sites, top, [](const SiteRow& row) { return row.faults(); });
   report.by_peak = top_sites(analysis.sites, top, [](const SiteRow& row) { return row.counters.at_peak_bytes; });
   report.by_end = top_sites(analysis.sites, top, [](const SiteRow& row) { return row.counters.live_bytes; });
   report.by_allocated = top_sites(analysis.sites, top, [](const SiteRow& row) { return row.counters.allocated_bytes; });
-  report.glibc_heap = analysis.attribution.foreign_blocks == 0;
+  report.glibc_heap = analysis.glibc_heap();
   report.faults_recorded = recording.meta().faults_recorded;
   report.regions = std::move(analysis.regions);
   report.retention = std::move(analysis.retention);

@@ -44,6 +44,7 @@ std::string short_name(const std::string& function) {  // without arguments: a c
 
 std::string site_text(const SiteName& name) {
   std::string text = short_name(name.function);
+  for (std::size_t i = 0; i < name.depth && i < name.callers.size(); ++i) text += " < " + short_name(name.callers[i]);
   const std::string location = name.location();
   if (!location.empty() && !text.starts_with(location + "+")) text += fmt::format(" ({})", location);
   if (!name.via.empty()) text += fmt::format(" via {}", short_name(name.via));
@@ -52,7 +53,7 @@ std::string site_text(const SiteName& name) {
 
 std::string chain(const SiteName& name) {
   std::string text;
-  for (const std::string& caller : name.callers) text += (text.empty() ? "from " : " < ") + short_name(caller);
+  for (std::size_t i = name.depth; i < name.callers.size(); ++i) text += (text.empty() ? "from " : " < ") + short_name(name.callers[i]);
   return text;
 }
 
@@ -129,7 +130,7 @@ void print_faults(const Report& report, Page& page) {
   for (const SiteRow& row : report.by_faults) {
     const std::uint64_t pages = std::max<std::uint64_t>(1, row.counters.distinct_pages);
     std::vector<std::string> details;
-    if (!row.name.callers.empty()) details.push_back(chain(row.name));
+    if (row.name.callers.size() > row.name.depth) details.push_back(chain(row.name));
     if (!row.touches.empty()) details.push_back(touched_by(row.touches, row.faults()));
     sites.row({format_count(row.faults()), format_share(share(row.faults(), all)),
                fmt::format("{:.1f}", static_cast<double>(row.faults()) / static_cast<double>(pages)), site_text(row.name)},
@@ -149,7 +150,7 @@ void print_memory(const Report& report, Page& page) {
     const analyze::SiteCounters& counters = row.counters;
     const double life = counters.frees > 0 ? static_cast<double>(counters.lifetime_ns) / static_cast<double>(counters.frees) : 0;
     std::vector<std::string> details;
-    if (!row.name.callers.empty()) details.push_back(chain(row.name));
+    if (row.name.callers.size() > row.name.depth) details.push_back(chain(row.name));
     sites.row({format_bytes(counters.at_peak_bytes), format_bytes(counters.live_bytes), format_bytes(counters.allocated_bytes),
                format_count(counters.calls), format_share(share(counters.temporary, counters.calls)),
                counters.frees > 0 ? format_time(life) : "-", site_text(row.name)},
@@ -197,6 +198,7 @@ void print_retention(const Report& report, Page& page) {
                              format_bytes(retention.trimmable_bytes), format_bytes(retention.pinned_bytes)), 2, 2);
   for (std::size_t i = 0; i < report.pins.size(); ++i) {
     const analyze::NamedPin& named = report.pins[i];
+    if (named.pin.free_below_bytes == 0) continue;
     page.paragraph(fmt::format("{} free below the live block of {} at {:#x} allocated by {}{}", format_bytes(named.pin.free_below_bytes),
                                format_bytes(named.pin.block.bytes), named.pin.block.address, site_text(named.name),
                                i == 0 ? "; it is what keeps the break from moving" : ""),

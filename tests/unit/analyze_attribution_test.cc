@@ -349,5 +349,17 @@ TEST(Attribution, AFaultInsideCallocBelongsToItsCallerAndIsMarked) {
   EXPECT_EQ(found.regions[static_cast<std::size_t>(Region::heap_block)].minor_faults, 2u);
 }
 
+TEST(Attribution, WhatTheRecordersCodeTouchesIsNotTheProgramsFault) {
+  SyntheticRecording recording;
+  recording.malloc(100, kBreak + 0x2a0);
+  recording.fault(recording.now_ns + 700, SyntheticRecording::kLibc + 0x1000);
+  recording.fault_list.back().ip = SyntheticRecording::kRecorder + 0x10;
+  recording.fault(recording.now_ns + 800, SyntheticRecording::kLibc + 0x2000);
+  recording.fault_list.back().ip = SyntheticRecording::kProgram + 0x10;
+  const Attribution found = attribute(recording, recording.info);
+  EXPECT_EQ(found.regions[static_cast<std::size_t>(Region::recorder)].minor_faults, 1u);
+  EXPECT_EQ(found.regions[static_cast<std::size_t>(Region::module)].minor_faults, 1u);
+}
+
 }  // namespace
 }  // namespace faultline::analyze

@@ -34,8 +34,12 @@ std::optional<Finding> look(const Analysis& analysis) {
     finding.lines.push_back(fmt::format("{} ({}): {} pages, {}", sites[i]->name.function, sites[i]->name.location(),
                                         format_count(sites[i]->counters.distinct_pages), format_bytes(sites[i]->counters.distinct_pages * kPageSize)));
   }
-  finding.lines.push_back("a page costs this once; reuse memory, touch less of it, or use huge pages (glibc.malloc.hugetlb=1)");
-  finding.next = fmt::format("faultline advise {}", analysis.file);
+  if (analysis.glibc_heap()) {
+    finding.lines.push_back("a page costs this once; reuse memory, touch less of it, or use huge pages (glibc.malloc.hugetlb=1)");
+    finding.next = fmt::format("faultline advise {}", analysis.file);
+  } else {
+    finding.lines.push_back("a page costs this once; reuse memory or touch less of it");
+  }
   return finding;
 }
 

@@ -13,7 +13,8 @@ constexpr std::uint64_t kShrinks = 8;
 
 std::optional<Finding> look(const Analysis& analysis) {
   const CallCounters& calls = analysis.attribution.calls;
-  if (calls.brk_shrinks < kShrinks || calls.brk_regrown_bytes == 0) return std::nullopt;
+  const bool unseen = calls.count[static_cast<std::size_t>(trace::CallKind::brk)] == 0;  // no tracepoints: only the faults tell
+  if (!unseen && (calls.brk_shrinks < kShrinks || calls.brk_regrown_bytes == 0)) return std::nullopt;
   std::uint64_t repeated = 0;
   for (const Region region : {Region::heap_block, Region::heap_free}) {
     repeated += analysis.attribution.regions[static_cast<std::size_t>(region)].repeated_faults;
@@ -24,6 +25,13 @@ std::optional<Finding> look(const Analysis& analysis) {
 
   Finding finding;
   finding.cost_ns = cost;
+  finding.next = fmt::format("faultline advise {}", analysis.file);
+  if (unseen) {
+    finding.title = fmt::format("{} heap pages faulted again: they were given back and fetched again: {} ({} of CPU time)", format_count(repeated),
+                                format_time(cost), format_share(analysis.costs.cpu_share(cost)));
+    finding.lines.push_back("the memory calls that did it were not recorded");
+    return finding;
+  }
   finding.title = fmt::format("the heap was trimmed {} times and grew back: {} ({} of CPU time)", format_count(calls.brk_shrinks),
                               format_time(cost), format_share(analysis.costs.cpu_share(cost)));
   finding.lines.push_back(fmt::format("{} given back, {} fetched again; {} faults on heap pages that had been faulted in before",
@@ -37,7 +45,6 @@ std::optional<Finding> look(const Analysis& analysis) {
     finding.lines.push_back(fmt::format("freeing blocks of {} ({}) trimmed {} times, {}", sites[i]->name.function, sites[i]->name.location(),
                                         format_count(sites[i]->counters.brk_shrinks), format_bytes(sites[i]->counters.brk_shrunk_bytes)));
   }
-  finding.next = fmt::format("faultline advise {}", analysis.file);
   return finding;
 }
 
