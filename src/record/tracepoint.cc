@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -78,31 +77,28 @@ std::vector<CallTracepoints> parse(const std::string& text) {
   return all;
 }
 
-// In a child of its own: a private mount namespace, tracefs on a fresh directory, the texts through a pipe.
+// In a child of its own: a private mount namespace, tracefs where it belongs, the texts through a pipe.
 std::vector<CallTracepoints> read_through_private_mount() {
-  char directory[] = "/tmp/faultline-tracefs-XXXXXX";
-  if (mkdtemp(directory) == nullptr) return {};
+  constexpr char kTracefs[] = "/sys/kernel/tracing";  // exists in sysfs wherever the kernel has tracefs
   int ends[2];
   std::string text;
-  if (pipe(ends) == 0) {
-    const pid_t child = fork();
-    if (child == 0) {
-      std::vector<CallTracepoints> all;
-      if (unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-          mount("tracefs", directory, "tracefs", 0, nullptr) == 0 && read_all(directory, all)) {
-        const std::string out = serialise(all);
-        if (write(ends[1], out.data(), out.size()) < 0) _exit(1);
-      }
-      _exit(0);
+  if (pipe(ends) != 0) return {};
+  const pid_t child = fork();
+  if (child == 0) {
+    std::vector<CallTracepoints> all;
+    if (unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+        mount("tracefs", kTracefs, "tracefs", 0, nullptr) == 0 && read_all(kTracefs, all)) {
+      const std::string out = serialise(all);
+      if (write(ends[1], out.data(), out.size()) < 0) _exit(1);
     }
-    close(ends[1]);
-    char buffer[4096];
-    ssize_t got = 0;
-    while (child > 0 && (got = read(ends[0], buffer, sizeof buffer)) > 0) text.append(buffer, static_cast<std::size_t>(got));
-    close(ends[0]);
-    if (child > 0) waitpid(child, nullptr, 0);
+    _exit(0);
   }
-  rmdir(directory);
+  close(ends[1]);
+  char buffer[4096];
+  ssize_t got = 0;
+  while (child > 0 && (got = read(ends[0], buffer, sizeof buffer)) > 0) text.append(buffer, static_cast<std::size_t>(got));
+  close(ends[0]);
+  if (child > 0) waitpid(child, nullptr, 0);
   return parse(text);
 }
 

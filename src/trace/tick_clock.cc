@@ -4,34 +4,36 @@
 
 namespace faultline::trace {
 
+namespace {
+constexpr std::uint64_t kEndless = std::uint64_t{1} << 52;
+}
+
 TickClock::TickClock(std::vector<TickPair> pairs) {
   std::sort(pairs.begin(), pairs.end(), [](const TickPair& x, const TickPair& y) { return x.tick < y.tick; });
   std::vector<TickPair> good;
   for (const TickPair& pair : pairs) {
-    if (good.empty() || (pair.tick > good.back().tick && pair.ns > good.back().ns)) good.push_back(pair);
+    const bool later = good.empty() || (pair.tick > good.back().tick && pair.ns > good.back().ns);
+    // A counter slower than 1 MHz is none: damage, and too large a rate for the arithmetic of ns().
+    if (later && (good.empty() || (pair.ns - good.back().ns) / (pair.tick - good.back().tick) < 1000)) good.push_back(pair);
   }
   for (std::size_t i = 0; i + 1 < good.size(); ++i) {
-    const double rate = static_cast<double>(good[i + 1].ns - good[i].ns) / static_cast<double>(good[i + 1].tick - good[i].tick);
-    pieces_.push_back({good[i].tick, good[i].ns, rate});
+    const std::uint64_t ticks = good[i + 1].tick - good[i].tick;
+    pieces_.push_back({good[i].tick, good[i].ns, ticks, static_cast<double>(good[i + 1].ns - good[i].ns) / static_cast<double>(ticks)});
   }
-  if (pieces_.empty()) pieces_.push_back({good.empty() ? 0 : good[0].tick, good.empty() ? 0 : good[0].ns, 1.0});
+  if (pieces_.empty()) pieces_.push_back({good.empty() ? 0 : good[0].tick, good.empty() ? 0 : good[0].ns, 0, 1.0});
+  pieces_.back().ticks = kEndless;
 }
 
-std::uint64_t TickClock::ns(std::uint64_t tick) const {
+std::uint64_t TickClock::ns_elsewhere(std::uint64_t tick) const {
   if (pieces_.empty()) return tick;
-  if (tick < pieces_[last_].tick || (last_ + 1 < pieces_.size() && tick >= pieces_[last_ + 1].tick)) {
-    auto after = std::upper_bound(pieces_.begin(), pieces_.end(), tick, [](std::uint64_t t, const Piece& p) { return t < p.tick; });
-    last_ = after == pieces_.begin() ? 0 : static_cast<std::size_t>(after - pieces_.begin()) - 1;
+  const auto after = std::upper_bound(pieces_.begin(), pieces_.end(), tick, [](std::uint64_t t, const Piece& p) { return t < p.tick; });
+  last_ = after == pieces_.begin() ? pieces_.front() : *(after - 1);
+  if (tick >= last_.tick) {
+    const double past = static_cast<double>(tick - last_.tick) * last_.ns_per_tick;
+    return past < 9e18 ? last_.ns + static_cast<std::uint64_t>(past) : last_.ns;  // a damaged stamp: any number will do
   }
-  const Piece& piece = pieces_[last_];
-  if (tick >= piece.tick) {
-    const double past = static_cast<double>(tick - piece.tick) * piece.ns_per_tick;
-    if (past >= 9e18) return piece.ns;  // a damaged stamp: keep the number representable
-    const std::uint64_t value = piece.ns + static_cast<std::uint64_t>(past);
-    return last_ + 1 < pieces_.size() ? std::min(value, pieces_[last_ + 1].ns) : value;
-  }
-  const double before = static_cast<double>(piece.tick - tick) * piece.ns_per_tick;
-  return before >= static_cast<double>(piece.ns) ? 0 : piece.ns - static_cast<std::uint64_t>(before);
+  const double before = static_cast<double>(last_.tick - tick) * last_.ns_per_tick;
+  return before >= static_cast<double>(last_.ns) ? 0 : last_.ns - static_cast<std::uint64_t>(before);
 }
 
 std::uint64_t TickClock::tick(std::uint64_t ns) const {

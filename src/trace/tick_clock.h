@@ -20,16 +20,26 @@ class TickClock {
   explicit TickClock(std::vector<TickPair> pairs);
 
   // Piecewise linear; the first and the last piece extend to the outside. Never below 0. Never decreasing.
-  std::uint64_t ns(std::uint64_t tick) const;
+  std::uint64_t ns(std::uint64_t tick) const {
+    const std::uint64_t past = tick - last_.tick;
+    if (past < last_.ticks) [[likely]] return last_.ns + scale(past, last_.ns_per_tick);
+    return ns_elsewhere(tick);
+  }
   std::uint64_t tick(std::uint64_t ns) const;  // inverse, to the nearest piece
 
  private:
   struct Piece {
-    std::uint64_t tick, ns;
-    double ns_per_tick;
+    std::uint64_t tick = 0, ns = 0;
+    std::uint64_t ticks = 0;  // how long it is; the last one is as long as a double is exact
+    double ns_per_tick = 1;
   };
+  static std::uint64_t scale(std::uint64_t ticks, double rate) {  // through signed numbers: one instruction each
+    return static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<double>(static_cast<std::int64_t>(ticks)) * rate));
+  }
+  std::uint64_t ns_elsewhere(std::uint64_t tick) const;
+
   std::vector<Piece> pieces_;
-  mutable std::size_t last_ = 0;  // stamps come in order: the piece found last is the next one too
+  mutable Piece last_;  // stamps come in order: the piece found last is the next one too
 };
 
 }  // namespace faultline::trace

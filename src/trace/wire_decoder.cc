@@ -43,9 +43,16 @@ bool WireDecoder::bad(const char* what) {
 }
 
 inline bool WireDecoder::varint(std::uint64_t& value) {
-  if (at_ != end_ && *at_ < 0x80) {
-    value = *at_++;
-    return true;
+  if (end_ - at_ >= 2) [[likely]] {
+    if (at_[0] < 0x80) {
+      value = *at_++;
+      return true;
+    }
+    if (at_[1] < 0x80) {
+      value = (at_[0] & 0x7fu) | std::uint64_t{at_[1]} << 7;
+      at_ += 2;
+      return true;
+    }
   }
   const std::uint8_t* after = wire::get_varint(at_, end_, value);
   if (after == nullptr) return bad("a number that does not end");
