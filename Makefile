@@ -8,7 +8,8 @@ JOBS ?= $(shell nproc)
 
 help:
 	@echo "make demo        build, record a real program, report, advise, confirm"
-	@echo "make test        build and run every test, with both compilers and under ASan and UBSan"
+	@echo "make test        build and run every test"
+	@echo "make test-asan   the tests under ASan and UBSan       make test-clang  build everything with clang"
 	@echo "make bench       print the tables of measurements (minutes)"
 	@echo "make soak        long random campaigns against the kernel and libc: SECONDS=600"
 	@echo "make fuzz        fuzz the readers of recordings: SECONDS=60"
@@ -18,7 +19,7 @@ install-build:
 	@scripts/install-dependencies build
 
 install-test:
-	@scripts/install-dependencies build test sanitize
+	@scripts/install-dependencies build test
 
 build: install-build
 	@mkdir -p $(BUILD)
@@ -29,7 +30,14 @@ demo: build
 	@demo/run $(BUILD)
 
 test: install-test
-	@scripts/test $(JOBS)
+	@scripts/test release $(JOBS)
+
+test-asan: install-test
+	@scripts/test sanitizers $(JOBS)
+
+test-clang: install-test
+	@scripts/install-dependencies sanitize
+	@scripts/test clang $(JOBS)
 
 bench:
 	@scripts/install-dependencies build test bench

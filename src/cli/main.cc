@@ -43,8 +43,12 @@ int run(int argc, char** argv) {
       command.set_program({dashes + 1, argv + argc});
     }
     Result<int> status = command.run();
-    if (status) return *status;
-    std::fflush(stdout);
+    const bool lost_output = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
+    if (status && !lost_output) return *status;
+    if (status) {
+      fmt::print(stderr, "faultline {}: cannot write the output\n", sub->get_name());
+      return *status == kDone ? kBadInput : *status;
+    }
     fmt::print(stderr, "faultline {}: {}\n", sub->get_name(), status.error().message());
   }
   return kBadInput;
@@ -57,7 +61,7 @@ int main(int argc, char** argv) {
   try {
     return faultline::cli::run(argc, argv);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "faultline: {}\n", error.what());
+    std::fprintf(stderr, "faultline: %s\n", error.what());  // does not throw when there is no standard error either
     return faultline::cli::kBadInput;
   }
 }

@@ -153,7 +153,8 @@ bool Heap<Memory>::free_foreign(ThreadId thread, Address user, std::uint64_t chu
   Tcache* const tcache = cache(thread);
   const std::uint64_t slot = Tcache::index(chunk_size);
   if (tcache == nullptr || slot >= settings_.tcache_bins || tcache->count(slot) >= settings_.tcache_count) return false;
-  FL_ASSERT(chunk_size >= kMinChunk && chunk_size % kChunkAlignment == 0 && !tcache->holds_foreign(user));
+  FL_ASSERT(chunk_size >= kMinChunk && chunk_size % kChunkAlignment == 0);
+  if (tcache->holds_foreign(user)) return false;  // its own arena took it out unseen: the cache's record of it is stale
   tcache->put_foreign(user, slot);
   return true;
 }

@@ -38,7 +38,7 @@ const char* fault_in(const BlockHeader& header) {
 Result<BlockFile> BlockFile::open(const std::string& path) {
   BlockFile file;
   file.path_ = path;
-  file.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  file.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO must not hang us: it is refused below
   if (file.fd_ < 0) return fail(make_error("{}: cannot open the recording: {}", path, std::strerror(errno)));
   struct stat status {};
   if (fstat(file.fd_, &status) != 0 || !S_ISREG(status.st_mode)) {

@@ -1,6 +1,7 @@
 #include "trace/block_writer.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -32,6 +33,10 @@ Result<BlockWriter> BlockWriter::create(const std::string& path) {
   if (!replaceable(fd)) {
     close(fd);
     return fail(make_error("{}: exists and is no faultline recording; not overwritten (remove it, or choose another name with -o)", path));
+  }
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {  // kept until the descriptor is closed
+    close(fd);
+    return fail(make_error("{}: another faultline is recording into this file; choose another name with -o", path));
   }
   FileHeader header{};
   std::memcpy(header.magic, kFileMagic, sizeof kFileMagic);

@@ -22,6 +22,7 @@ SETTINGS = [
     ["top_pad=67108864"],
 ]
 TOLERANCE = 0.02
+STARTUP = 6  # faults by which two starts of the same program differ (ASLR decides how page tables and libraries share pages)
 RANDOMISATION_FAULTS = 5
 
 

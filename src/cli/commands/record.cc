@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <cstdio>
+#include <exception>
 
 #include "cli/command.h"
 #include "cli/version.h"
@@ -62,8 +63,12 @@ class RecordCommand : public Command {
     using Calls = record::RecordOptions::Calls;
     options_.calls = calls_ == "exact" ? Calls::exact : calls_ == "wrapped" ? Calls::wrapped : calls_ == "none" ? Calls::none : Calls::automatic;
     FL_TRY(const record::RecordSummary summary, record::record(options_));
-    if (!summary.failure.empty()) fmt::print(stderr, "faultline: {}\n", summary.failure);
-    if (!quiet_) print(summary);
+    try {
+      if (!summary.failure.empty()) fmt::print(stderr, "faultline: {}\n", summary.failure);
+      if (!quiet_) print(summary);
+    } catch (const std::exception&) {
+      // No standard error to write to: the program's own exit status matters more than our summary.
+    }
     return end_as(summary.wait_status);
   }
 
