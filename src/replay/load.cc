@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "replay/address_map.h"
 #include "replay/calls.h"
@@ -19,6 +20,14 @@ struct LiveBlock {
   std::uint32_t span = kNoSlot;  // in spans_ if mmapped
   TouchModel::Block touch;
 };
+
+// VmHWM is kept from approximate reads: since Linux 6.2 the resident pages are per-CPU counters (percpu_counter, one for
+// anonymous and one for file pages), of which each CPU holds back up to a batch of max(32, 2 * CPUs) pages. VmRSS is summed
+// exactly, so the peak of a process that is largest at its end is exact too.
+std::uint64_t peak_resolution_bytes(int cpus) {
+  const auto count = static_cast<std::uint64_t>(std::max(1, cpus));
+  return 2 * count * std::max<std::uint64_t>(32, 2 * count) * kPageSize;
+}
 
 std::uint64_t asked_bytes(const trace::HeapEvent& event) {
   return event.op == HeapOp::calloc ? event.a * event.b : event.a;
@@ -281,6 +290,14 @@ class Loader {
       if (!known[i]) program_.threads[i].main_arena = program_.threads[i].tid == process_.pid;
   }
 
+  void note_recorder_pages(std::span<const FaultArea> areas) {
+    std::unordered_set<std::uint64_t> pages;
+    for (std::size_t i = 0; i < faults_.size(); ++i) {
+      if (areas[i] != FaultArea::recorder || !pages.insert(page_floor(faults_[i].address)).second) continue;
+      program_.observed.recorder_fault_times.push_back(static_cast<std::uint32_t>(faults_[i].time_ns / program_.time_unit_ns));
+    }
+  }
+
   void observe_faults(AddressRange heap, const std::vector<Mapping>& exit_mappings, const std::vector<ChunkSpan>& live_chunks,
                       const ExitResidency& residency) {
     const std::vector<FaultArea> areas = split_faults(faults_, spans_, heap, process_.recorder_ranges);
@@ -305,8 +322,10 @@ class Loader {
       }
       if (process_.major_faults > seen.major() + recorder_major)
         seen.rest_major += process_.major_faults - seen.major() - recorder_major;
+      note_recorder_pages(areas);
       seen.rss_peak_bytes = process_.rss_peak_bytes;
       seen.rss_end_bytes = process_.rss_end_bytes;
+      if (seen.rss_peak_bytes > seen.rss_end_bytes) seen.rss_peak_resolution_bytes = peak_resolution_bytes(process_.cpus_online);
     }
     program_.rest = rest_timeline({.faults = faults_,
                                    .areas = areas,

@@ -1,6 +1,13 @@
 #include "replay/prediction.h"
 
+#include <algorithm>
+
 namespace faultline::replay {
+
+std::uint64_t Observed::rss_peak_bytes_at(std::uint32_t time) const {
+  const auto later = recorder_fault_times.end() - std::upper_bound(recorder_fault_times.begin(), recorder_fault_times.end(), time);
+  return rss_peak_bytes + (static_cast<std::uint64_t>(later) << kPageShift);
+}
 
 double cost_of(const Prediction& p, const trace::MachineCosts& costs) {
   auto times = [](std::uint64_t count, double each) { return static_cast<double>(count) * each; };

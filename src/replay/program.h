@@ -76,7 +76,12 @@ struct Observed {
   std::uint64_t heap_minor = 0, mmapped_minor = 0, rest_minor = 0;
   std::uint64_t heap_major = 0, mmapped_major = 0, rest_major = 0;
   std::uint64_t unattributed_minor = 0;  // counted by rusage, seen by no fault event; part of rest_minor
-  std::uint64_t rss_peak_bytes = 0, rss_end_bytes = 0;  // 0: not known
+  std::uint64_t rss_peak_bytes = 0, rss_end_bytes = 0;  // 0: not known; without what the recorder held at the end
+  std::uint64_t rss_peak_resolution_bytes = 0;          // how far the kernel's own peak may be off: see load.cc
+  // The kernel's peak includes the recorder's pages at that moment, and the recorder subtracted those at the end: when
+  // each of its pages came in (Program::time_unit_ns, ascending) tells the difference.
+  std::vector<std::uint32_t> recorder_fault_times;
+  std::uint64_t rss_peak_bytes_at(std::uint32_t time) const;  // the peak, if it was at `time`
   std::uint64_t minor() const { return heap_minor + mmapped_minor + rest_minor; }
   std::uint64_t major() const { return heap_major + mmapped_major + rest_major; }
 };

@@ -67,6 +67,7 @@ class Replay {
         if (watch_ != nullptr) {
           watch_->after(i, event, result, memory_.records(), modelled_);
           tally();
+          note_peak(event.time);
         }
       }
       next_call_ = calls_end;
@@ -91,12 +92,22 @@ class Replay {
   std::uint32_t next_rest_time_ = 0;
   std::size_t next_break_event_ = 0;
   std::uint64_t failed_ = 0;
+  std::uint64_t peak_pages_ = 0;
+  std::uint32_t peak_time_ = 0;
   bool modelled_ = true;
 
   void advance_rest(std::uint32_t time) {
-    while (next_rest_ < program_.rest.size() && program_.rest[next_rest_].time <= time)
-      twin_.set_rest_pages(program_.rest[next_rest_++].pages);
+    for (; next_rest_ < program_.rest.size() && program_.rest[next_rest_].time <= time; ++next_rest_) {
+      twin_.set_rest_pages(program_.rest[next_rest_].pages);
+      note_peak(program_.rest[next_rest_].time);
+    }
     next_rest_time_ = next_rest_ < program_.rest.size() ? program_.rest[next_rest_].time : ~std::uint32_t{0};
+  }
+
+  void note_peak(std::uint32_t time) {
+    if (twin_.peak_resident_pages() <= peak_pages_) return;
+    peak_pages_ = twin_.peak_resident_pages();
+    peak_time_ = time;
   }
 
   void move_foreign_break(std::size_t event) {
@@ -293,6 +304,7 @@ class Replay {
     p.major_faults = program_.observed.major();
     p.rss_peak_bytes = twin_.peak_resident_pages() << kPageShift;
     p.rss_end_bytes = twin_.resident_pages() << kPageShift;
+    p.peak_time = peak_time_;
     p.calls = counted_;
     const std::uint64_t resident = twin_.resident_heap_pages() + twin_.resident_mmapped_pages();
     const std::uint64_t came = p.heap_minor + p.mmapped_minor;

@@ -44,9 +44,9 @@ std::uint64_t overlap(std::uint64_t a, std::uint64_t b, std::uint64_t c, std::ui
 // Pages of the mapping at the end that belong to the rest, or -1 if the mapping says nothing.
 double rest_pages_of(const Mapping& mapping, const RestInput& input) {
   if (mapping.end <= mapping.start || mapping.name == "[vsyscall]") return 0;
-  std::uint64_t recorder_bytes = 0;
-  for (const auto& [start, end] : input.recorder_ranges) recorder_bytes += overlap(mapping.start, mapping.end, start, end);
-  if (recorder_bytes >= mapping.end - mapping.start) return 0;
+  // The recorder counts a mapping that begins in one of its ranges as its own, whole (its image's bss has a ragged end).
+  for (const auto& [start, end] : input.recorder_ranges)
+    if (start <= mapping.start && mapping.start < end) return 0;
   if (!mapping.rss_bytes) return -1;
   double pages = static_cast<double>(*mapping.rss_bytes >> kPageShift);
   // A chunk may have merged into one mapping with the program's own anonymous memory: take the chunk's pages out.

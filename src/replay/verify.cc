@@ -151,6 +151,12 @@ bool Verification::faults_within() const {
   return !faults_compared || (minor.error() <= kTolerance && heap_and_mmapped().error() <= kTolerance);
 }
 
+bool Verification::rss_within() const {
+  if (!rss_compared) return true;
+  const auto apart = std::abs(static_cast<double>(rss_peak.predicted) - static_cast<double>(rss_peak.observed));
+  return apart <= kTolerance * static_cast<double>(rss_peak.observed) + static_cast<double>(rss_peak_resolution_bytes);
+}
+
 std::optional<double> Verification::fault_error() const {
   if (!faults_compared) return std::nullopt;
   return heap_and_mmapped().error();
@@ -175,7 +181,8 @@ Verification verify(const Program& program) {
   v.minor = {v.prediction.minor_faults(), seen.minor()};
   v.major = {v.prediction.major_faults, seen.major()};
   v.rss_compared = seen.rss_peak_bytes != 0;
-  v.rss_peak = {v.prediction.rss_peak_bytes, seen.rss_peak_bytes};
+  v.rss_peak = {v.prediction.rss_peak_bytes, seen.rss_peak_bytes_at(v.prediction.peak_time)};
+  v.rss_peak_resolution_bytes = seen.rss_peak_resolution_bytes;
   v.rss_end = {v.prediction.rss_end_bytes, seen.rss_end_bytes};
   return v;
 }

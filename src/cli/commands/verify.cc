@@ -67,6 +67,7 @@ class Verify : public Command {
     out["minor_faults"] = minor;
     out["major_faults"] = to_json(v.major);
     out["rss_peak_bytes"] = to_json(v.rss_peak);
+    out["rss_peak_bytes"]["observed_resolution_bytes"] = v.rss_peak_resolution_bytes;
     out["rss_end_bytes"] = to_json(v.rss_end);
     if (!v.rss_compared) {
       for (const char* key : {"rss_peak_bytes", "rss_end_bytes"}) {
@@ -111,7 +112,8 @@ class Verify : public Command {
     }
     fmt::print("{:<30} {:>14} {:>14}   recorded, not predicted\n", "major faults", v.major.predicted, v.major.observed);
     if (v.rss_compared) {
-      fmt::print("{:<30} {:>14} {:>14}   {:+.2f} %\n", "peak RSS", bytes_text(v.rss_peak.predicted), bytes_text(v.rss_peak.observed), percent(v.rss_peak));
+      fmt::print("{:<30} {:>14} {:>14}   {:+.2f} %{}\n", "peak RSS", bytes_text(v.rss_peak.predicted), bytes_text(v.rss_peak.observed), percent(v.rss_peak),
+                 v.rss_peak_resolution_bytes ? fmt::format(" (the kernel's peak is exact to {})", bytes_text(v.rss_peak_resolution_bytes)) : "");
       fmt::print("{:<30} {:>14} {:>14}   {:+.2f} %\n", "RSS at exit", bytes_text(v.rss_end.predicted), bytes_text(v.rss_end.observed), percent(v.rss_end));
     } else {
       fmt::print("{:<30} {:>14} {:>14}   not compared: {}\n", "peak RSS", bytes_text(v.rss_peak.predicted), "-", kRssMissing);
