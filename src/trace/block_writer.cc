@@ -62,7 +62,10 @@ BlockWriter::BlockWriter(BlockWriter&& other) noexcept
       raw_(other.raw_) {}
 
 BlockWriter::~BlockWriter() {
-  if (fd_ >= 0) close(fd_);
+  if (fd_ >= 0) {
+    flock(fd_, LOCK_UN);  // closing is not enough: a helper process may have inherited the descriptor
+    close(fd_);
+  }
   ZSTD_freeCCtx(zstd_);
 }
 
