@@ -16,13 +16,17 @@ std::size_t spread(std::uint64_t key) {
 
 constexpr unsigned kGranuleShift = 3;
 
+// Blocks of the same 512 bytes get neighbouring homes (a glibc chunk has at least 32 bytes): programs allocate and free
+// neighbours one after the other, and a table of millions of blocks is paid in cache and TLB misses.
+std::size_t home_of(std::uint64_t address) { return (spread(address >> 9) << 4) + (address >> 5 & 15); }
+
 }  // namespace
 
 BlockMap::BlockMap() : slots_(1024), pages_(256) {}
 
 std::size_t BlockMap::slot_of(std::uint64_t address) const {
   const std::size_t mask = slots_.size() - 1;
-  std::size_t i = spread(address >> kGranuleShift) & mask;
+  std::size_t i = home_of(address) & mask;
   while (slots_[i].address != 0 && slots_[i].address != address) i = (i + 1) & mask;
   return i;
 }
@@ -102,7 +106,7 @@ bool BlockMap::erase(std::uint64_t address, Block* erased) {
   --used_;
   // Backward-shift deletion: move every follower that its home slot still reaches.
   for (std::size_t next = (hole + 1) & mask; slots_[next].address != 0; next = (next + 1) & mask) {
-    const std::size_t home = spread(slots_[next].address >> kGranuleShift) & mask;
+    const std::size_t home = home_of(slots_[next].address) & mask;
     if (((next - home) & mask) >= ((next - hole) & mask)) {
       slots_[hole] = slots_[next];
       hole = next;

@@ -147,6 +147,17 @@ TEST(Findings, TrimAndRegrowIsChurn) {
   EXPECT_TRUE(has(analyze(recording, recording.info, "x.fl"), "trim_churn"));
 }
 
+TEST(Findings, AFreeTopFarAboveTheTrimThresholdIsSaid) {
+  SyntheticRecording recording;
+  recording.malloc(100, kHeap + 0x10);
+  move_break(recording, 64 << 20);
+  recording.malloc(1 << 20, kHeap + 0x80);
+  recording.free(kHeap + 0x80);
+  EXPECT_TRUE(has(analyze(recording, recording.info, "x.fl"), "untrimmed_top"));
+  recording.info.tunables = "glibc.malloc.trim_threshold=1073741824:glibc.malloc.mmap_threshold=1073741824";
+  EXPECT_FALSE(has(analyze(recording, recording.info, "x.fl"), "untrimmed_top"));  // that is what was asked for
+}
+
 TEST(Findings, AQuietProgramHasNothingToGain) {
   SyntheticRecording recording;
   recording.malloc(100, kHeap + 0x2a0);
