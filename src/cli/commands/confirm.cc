@@ -124,7 +124,8 @@ class Confirm : public Command {
     const bool faults_hold = std::abs(error) <= kFaultTolerance;
     const std::uint64_t wall_before = before.middle(&Measurement::wall_ns), wall_after = after.middle(&Measurement::wall_ns);
     const double noise = static_cast<double>(std::max(before.wall_spread(), after.wall_spread())) + kWallTolerance * static_cast<double>(wall_before);
-    const bool wall_holds = static_cast<double>(wall_after) <= static_cast<double>(wall_before) + noise;
+    const double predicted_loss = std::max(0.0, changed.cost_ns - verification.prediction.cost_ns);  // slower as predicted is no miss
+    const bool wall_holds = static_cast<double>(wall_after) <= static_cast<double>(wall_before) + noise + 1.5 * predicted_loss;
     const bool same_end = std::all_of(after.list.begin(), after.list.end(), [&](const Measurement& m) { return m.wait_status == before.list.front().wait_status; });
     const bool confirmed = faults_hold && wall_holds && same_end;
     if (json_) {
@@ -158,7 +159,7 @@ class Confirm : public Command {
     if (confirmed) {
       fmt::print("Confirmed.\n");
     } else {
-      fmt::print("Not confirmed:{}{}{}\n", faults_hold ? "" : " minor faults differ by more than 5 %.", wall_holds ? "" : " It runs longer than before.",
+      fmt::print("Not confirmed:{}{}{}\n", faults_hold ? "" : " minor faults differ by more than 5 %.", wall_holds ? "" : " It runs longer than predicted.",
                  same_end ? "" : " The command ended differently.");
     }
     return confirmed ? kDone : kAnswerIsNo;
