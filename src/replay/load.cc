@@ -7,6 +7,7 @@
 #include "replay/address_map.h"
 #include "replay/calls.h"
 #include "replay/fault_split.h"
+#include "replay/heap_pages.h"
 #include "replay/rest.h"
 #include "replay/touch_model.h"
 
@@ -41,7 +42,8 @@ class Loader {
         calls_(recording.calls(process.pid)),
         faults_(recording.faults(process.pid)),
         touches_(recording.touches(process.pid)),
-        attribution_(calls_) {}
+        attribution_(calls_),
+        heap_pages_(process.initial_brk) {}
 
   Result<Program> load(const std::function<void(std::uint64_t)>& progress) {
     program_.time_unit_ns = std::max<std::uint64_t>(1000, (process_.end_ns >> 31) + 1);
@@ -84,6 +86,7 @@ class Loader {
   CallAttribution attribution_;
   Program program_;
   TouchModel model_;
+  HeapPages heap_pages_;
   AddressMap<LiveBlock> live_;
   std::vector<std::uint32_t> free_slots_;
   std::vector<ChunkSpan> spans_;
@@ -139,10 +142,16 @@ class Loader {
     if (found == nullptr) return {.slot = kNoSlot, .span = kNoSlot, .touch = {}};
     LiveBlock block = *found;
     live_.erase(address);
-    model_.died(block.touch, observation(event));
+    const auto resident = model_.died(block.touch, observation(event));
+    if (in_heap(block.touch) && block.touch.size >= kObservedBytes)
+      for (const Extent& part : resident) heap_pages_.add(address + part.begin, address + part.end);
     if (block.span != kNoSlot) spans_[block.span].death_ns = event.end_ns;
     free_slots_.push_back(block.slot);
     return block;
+  }
+
+  bool in_heap(const TouchModel::Block& block) const {
+    return program_.calls_exact && !block.mmapped && block.address >= process_.initial_brk;
   }
 
   void begin_block(Event& event, const trace::HeapEvent& raw, std::uint64_t kept) {
@@ -170,6 +179,13 @@ class Loader {
                    .stack = raw.stack,
                    .mmapped = mmapped,
                    .zeroed = raw.op == HeapOp::calloc};
+    if (in_heap(block.touch)) {
+      if (bytes >= kObservedBytes) {
+        block.touch.known = model_.note_known(heap_pages_.known(raw.result, raw.result + bytes));
+      } else {
+        heap_pages_.add(raw.result, raw.result + bytes);
+      }
+    }
     live_.insert(raw.result, block);
   }
 
@@ -244,7 +260,12 @@ class Loader {
       made.result = static_cast<std::uint64_t>(call->result);
       switch (call->kind) {
         case trace::CallKind::brk:
+          if (made.result < break_) heap_pages_.remove(made.result, break_);
           break_ = made.result;
+          break;
+        case trace::CallKind::madvise:
+          made.length = call->args[1];
+          heap_pages_.remove(made.address, made.address + made.length);
           break;
         case trace::CallKind::mmap:
           made.address = made.result;

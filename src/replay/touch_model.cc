@@ -89,25 +89,37 @@ std::uint64_t ExitResidency::untouched_since(std::uint64_t page) const {
   return 0;
 }
 
-void TouchModel::died(const Block& block, const trace::TouchObservation* observation) {
-  if (block.size < kPageSize) return;  // smaller than a page: written whole
+std::uint32_t TouchModel::note_known(std::vector<Extent> known) {
+  std::uint64_t bytes = 0;
+  for (const Extent& part : known) bytes += part.end - part.begin;
+  if (bytes <= 2 * kPageSize) return kNoSlot;  // the pages at its two ends, shared with its neighbours
+  known_.push_back(std::move(known));
+  return static_cast<std::uint32_t>(known_.size() - 1);
+}
+
+std::vector<Extent> TouchModel::died(const Block& block, const trace::TouchObservation* observation) {
   if (observation == nullptr) {
-    open_.push_back(block);
-    return;
+    if (block.size >= kPageSize) open_.push_back(block);  // smaller than a page: written whole
+    return {{0, block.size}};
   }
-  std::vector<Extent> touched;
+  std::vector<Extent> resident;
   std::uint64_t at = observation->address;
-  append_pages(touched, block, page_floor(block.address), at);  // not looked at: assumed touched
-  bool resident = true;
+  append_pages(resident, block, page_floor(block.address), at);  // not looked at: assumed touched
+  bool is_resident = true;
   for (std::uint32_t pages : observation->runs) {
     const std::uint64_t end = at + pages * kPageSize;
-    if (resident) append_pages(touched, block, at, end);
+    if (is_resident) append_pages(resident, block, at, end);
     at = end;
-    resident = !resident;
+    is_resident = !is_resident;
   }
-  append_pages(touched, block, at, block.address + block.size);
-  learn(block, touched);
-  decide(block, touched);
+  append_pages(resident, block, at, block.address + block.size);
+  if (block.known == kNoSlot) {
+    learn(block, resident);
+    decide(block, resident);
+  } else {
+    ambiguous_.push_back({block, resident});
+  }
+  return resident;
 }
 
 void TouchModel::alive_at_end(const Block& block, const ExitResidency& residency) {
@@ -127,6 +139,10 @@ void TouchModel::alive_at_end(const Block& block, const ExitResidency& residency
     at = run->end;
   }
   append_pages(touched, block, at, end);
+  if (block.known != kNoSlot) {
+    ambiguous_.push_back({block, std::move(touched)});
+    return;
+  }
   if (block.size >= kObservedBytes) learn(block, touched);
   decide(block, touched);
 }
@@ -135,6 +151,33 @@ void TouchModel::learn(const Block& block, std::span<const Extent> touched) {
   Learned& learned = learned_[{block.stack, size_class(block.size)}];
   learned.bytes += block.size;
   for (const Extent& extent : touched) learned.touched += extent.end - extent.begin;
+}
+
+std::optional<std::uint64_t> TouchModel::learned_bytes(const Block& block) const {
+  const auto learned = learned_.find({block.stack, size_class(block.size)});
+  if (learned == learned_.end()) return std::nullopt;
+  const double fraction = static_cast<double>(learned->second.touched) / static_cast<double>(learned->second.bytes);
+  return static_cast<std::uint64_t>(fraction * static_cast<double>(block.size));
+}
+
+// What was not resident before and is now, the block touched. What was resident before counts up to what its site
+// touches where that can be seen; a what-if that gives the block fresh pages must not touch more than the program does.
+void TouchModel::settle(const Ambiguous& ambiguous) {
+  const Block& block = ambiguous.block;
+  const std::uint64_t usual = learned_bytes(block).value_or(block.size);
+  std::vector<Extent> touched;
+  for (const Extent& extent : ambiguous.resident) {
+    append(touched, extent.begin, std::min(extent.end, std::max(extent.begin, usual)));
+    std::uint64_t at = std::max(extent.begin, usual);
+    for (const Extent& known : known_[block.known]) {
+      if (known.end <= at) continue;
+      append(touched, at, std::min(extent.end, known.begin));
+      at = std::max(at, known.end);
+      if (at >= extent.end) break;
+    }
+    append(touched, at, extent.end);
+  }
+  decide(block, touched);
 }
 
 void TouchModel::decide(const Block& block, std::span<const Extent> touched) {
@@ -151,10 +194,8 @@ void TouchModel::finish(Program& program, const ExitResidency& residency) {
     touched.clear();
     std::uint64_t end = block.size;
     if (block.size >= kObservedBytes) {
-      auto learned = learned_.find({block.stack, size_class(block.size)});
-      if (learned != learned_.end()) {
-        const double fraction = static_cast<double>(learned->second.touched) / static_cast<double>(learned->second.bytes);
-        end = static_cast<std::uint64_t>(fraction * static_cast<double>(block.size));
+      if (const auto usual = learned_bytes(block)) {
+        end = *usual;
       } else if (block.zeroed) {
         end = 0;
       }
@@ -186,6 +227,8 @@ void TouchModel::finish(Program& program, const ExitResidency& residency) {
     pool_.insert(pool_.end(), touched.begin(), touched.end());
   }
   open_.clear();
+  for (const Ambiguous& ambiguous : ambiguous_) settle(ambiguous);
+  ambiguous_.clear();
 
   std::sort(decided_.begin(), decided_.end(), [](const Decided& x, const Decided& y) { return x.event < y.event; });
   for (const Decided& decided : decided_) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -50,10 +51,15 @@ class TouchModel {
     trace::StackId stack = 0;
     bool mmapped = false;
     bool zeroed = false;          // calloc: the program need not write it
+    std::uint32_t known = kNoSlot;  // born on heap pages that were resident before: from note_known()
   };
 
+  // Parts of a block (offsets) that were resident before it was born; the result goes to Block::known.
+  std::uint32_t note_known(std::vector<Extent> known);
+
   // The block goes; observation is what the recorder saw just before, or nullptr.
-  void died(const Block& block, const trace::TouchObservation* observation);
+  // Returns what was resident, as offsets (the whole block if nothing was seen).
+  std::vector<Extent> died(const Block& block, const trace::TouchObservation* observation);
   void alive_at_end(const Block& block, const ExitResidency& residency);
 
   // Decides the blocks nothing was seen of and writes flags, touch lists and extents of `program`.
@@ -67,13 +73,22 @@ class TouchModel {
     std::uint32_t event = 0;
     std::uint32_t first = 0, count = 0;  // in pool_
   };
+  struct Ambiguous {
+    Block block;
+    std::vector<Extent> resident;  // when it went; part of it was before the block was born
+  };
   std::vector<Block> open_;        // >= one page and not observed
+  std::vector<Ambiguous> ambiguous_;
+  std::vector<std::vector<Extent>> known_;
   std::vector<Decided> decided_;
   std::vector<Extent> pool_;
   std::map<std::pair<trace::StackId, unsigned>, Learned> learned_;
 
   void decide(const Block& block, std::span<const Extent> touched);
   void learn(const Block& block, std::span<const Extent> touched);
+  // Bytes from the block's start that its site was seen to touch; nothing if it was never seen clearly.
+  std::optional<std::uint64_t> learned_bytes(const Block& block) const;
+  void settle(const Ambiguous& ambiguous);
 };
 
 }  // namespace faultline::replay
