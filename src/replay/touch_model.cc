@@ -20,6 +20,17 @@ void append(std::vector<Extent>& list, std::uint64_t begin, std::uint64_t end) {
   }
 }
 
+// The parts of `extent` that `known` (ascending) does not cover.
+void append_outside(std::vector<Extent>& list, const Extent& extent, std::span<const Extent> known) {
+  std::uint64_t at = extent.begin;
+  for (const Extent& part : known) {
+    if (part.end <= at) continue;
+    append(list, at, std::min(extent.end, part.begin));
+    at = std::max(at, part.end);
+  }
+  append(list, at, extent.end);
+}
+
 // The part of [start, end) that lies in the block, as block offsets.
 void append_pages(std::vector<Extent>& list, const TouchModel::Block& block, std::uint64_t start, std::uint64_t end) {
   const std::uint64_t block_end = block.address + block.size;
@@ -113,8 +124,8 @@ std::vector<Extent> TouchModel::died(const Block& block, const trace::TouchObser
     is_resident = !is_resident;
   }
   append_pages(resident, block, at, block.address + block.size);
+  learn(block, resident);
   if (block.known == kNoSlot) {
-    learn(block, resident);
     decide(block, resident);
   } else {
     ambiguous_.push_back({block, resident});
@@ -139,25 +150,45 @@ void TouchModel::alive_at_end(const Block& block, const ExitResidency& residency
     at = run->end;
   }
   append_pages(touched, block, at, end);
-  if (block.known != kNoSlot) {
-    ambiguous_.push_back({block, std::move(touched)});
-    return;
-  }
   if (block.size >= kObservedBytes) learn(block, touched);
-  decide(block, touched);
+  if (block.known == kNoSlot) {
+    decide(block, touched);
+  } else {
+    ambiguous_.push_back({block, std::move(touched)});
+  }
 }
 
+// Only pages that were not resident before the block was born can be learned from.
 void TouchModel::learn(const Block& block, std::span<const Extent> touched) {
-  Learned& learned = learned_[{block.stack, size_class(block.size)}];
-  learned.bytes += block.size;
-  for (const Extent& extent : touched) learned.touched += extent.end - extent.begin;
+  auto length = [](std::span<const Extent> list) {
+    std::uint64_t sum = 0;
+    for (const Extent& extent : list) sum += extent.end - extent.begin;
+    return sum;
+  };
+  std::uint64_t fresh = block.size, used = length(touched);
+  if (block.known != kNoSlot) {
+    fresh -= length(known_[block.known]);
+    std::vector<Extent> outside;
+    for (const Extent& extent : touched) append_outside(outside, extent, known_[block.known]);
+    used = length(outside);
+  }
+  if (fresh < kPageSize) return;
+  for (Learned* learned : {&by_site_[{block.stack, size_class(block.size)}], &by_size_[block.size]}) {
+    learned->bytes += fresh;
+    learned->touched += used;
+  }
 }
 
 std::optional<std::uint64_t> TouchModel::learned_bytes(const Block& block) const {
-  const auto learned = learned_.find({block.stack, size_class(block.size)});
-  if (learned == learned_.end()) return std::nullopt;
-  const double fraction = static_cast<double>(learned->second.touched) / static_cast<double>(learned->second.bytes);
-  return static_cast<std::uint64_t>(fraction * static_cast<double>(block.size));
+  auto usual = [&](const Learned& learned) -> std::optional<std::uint64_t> {
+    if (learned.bytes < block.size) return std::nullopt;  // less than one block's worth was seen
+    return static_cast<std::uint64_t>(static_cast<double>(learned.touched) / static_cast<double>(learned.bytes) * static_cast<double>(block.size));
+  };
+  if (const auto site = by_site_.find({block.stack, size_class(block.size)}); site != by_site_.end()) {
+    if (const auto bytes = usual(site->second)) return bytes;
+  }
+  const auto size = by_size_.find(block.size);
+  return size == by_size_.end() ? std::nullopt : usual(size->second);
 }
 
 // What was not resident before and is now, the block touched. What was resident before counts up to what its site
@@ -168,14 +199,7 @@ void TouchModel::settle(const Ambiguous& ambiguous) {
   std::vector<Extent> touched;
   for (const Extent& extent : ambiguous.resident) {
     append(touched, extent.begin, std::min(extent.end, std::max(extent.begin, usual)));
-    std::uint64_t at = std::max(extent.begin, usual);
-    for (const Extent& known : known_[block.known]) {
-      if (known.end <= at) continue;
-      append(touched, at, std::min(extent.end, known.begin));
-      at = std::max(at, known.end);
-      if (at >= extent.end) break;
-    }
-    append(touched, at, extent.end);
+    append_outside(touched, {std::max(extent.begin, usual), extent.end}, known_[block.known]);
   }
   decide(block, touched);
 }

@@ -82,11 +82,12 @@ class TouchModel {
   std::vector<std::vector<Extent>> known_;
   std::vector<Decided> decided_;
   std::vector<Extent> pool_;
-  std::map<std::pair<trace::StackId, unsigned>, Learned> learned_;
+  std::map<std::pair<trace::StackId, unsigned>, Learned> by_site_;  // call site and size class
+  std::map<std::uint64_t, Learned> by_size_;  // blocks of one size, whatever the site: pools and buffers share theirs
 
   void decide(const Block& block, std::span<const Extent> touched);
   void learn(const Block& block, std::span<const Extent> touched);
-  // Bytes from the block's start that its site was seen to touch; nothing if it was never seen clearly.
+  // Bytes from the block's start that its site, or else blocks of its size, were seen to touch; nothing if neither was.
   std::optional<std::uint64_t> learned_bytes(const Block& block) const;
   void settle(const Ambiguous& ambiguous);
 };

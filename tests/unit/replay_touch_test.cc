@@ -98,6 +98,27 @@ TEST(ReplayTouch, ASiteSeenToTouchHalfIsBelievedWhereNothingWasSeen) {
   EXPECT_NEAR(static_cast<double>(learned[0].end), 25 * 4096 - 16, 4096);
 }
 
+// A pool of 64 KiB at the heap's low end, filled by small blocks before: the pages say nothing about the pool. Where a
+// pool of the same size got fresh pages it used a quarter.
+TEST(ReplayTouch, PagesResidentBeforeCountOnlyUpToWhatIsUsualForTheSize) {
+  FakeRecording recording;
+  for (std::uint64_t at = 0; at < 0x14000; at += 0x1000) recording.malloc(4000, kHeap + at + 0x10);
+  for (std::uint64_t at = 0; at < 0x14000; at += 0x1000) recording.free(kHeap + at + 0x10);
+  const std::size_t old_pages = recording.events.size();
+  recording.malloc(65536, kHeap + 0x1010).stack = 1;
+  recording.free(kHeap + 0x1010);
+  recording.observed(kHeap + 0x1000, {17});
+  recording.malloc(65536, kHeap + 0x40010).stack = 2;
+  recording.free(kHeap + 0x40010);
+  recording.observed(kHeap + 0x40000, {4, 13});
+  const Program program = load(recording);
+  ASSERT_TRUE(program.events[old_pages].flags & kPartial);
+  const auto touched = list(program, 0);
+  ASSERT_EQ(touched.size(), 1u);
+  EXPECT_EQ(touched[0].begin, 0u);
+  EXPECT_EQ(touched[0].end, 4 * 4096u - 16);
+}
+
 TEST(ReplayTouch, ReallocWritesTheGrownPartByDefaultAndCallocOfManyPagesOnlyWhatItClears) {
   FakeRecording recording;
   recording.malloc(20'000, kHeap + 0x10);
