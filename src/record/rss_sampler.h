@@ -14,15 +14,19 @@ namespace faultline::record {
 class RssSampler {
  public:
   void watch(pid_t pid);
-  // Every 10 ms in the first 10 s, then less often: the shape of a long run needs fewer points per second.
+  // Reads at every call, and keeps a sample every 10 ms in the first 10 s, then less often: the shape of a long run needs
+  // fewer points per second. A peak between two kept samples is kept too: the kernel's own VmHWM is only approximate.
   void poll(std::uint64_t now_ns);
   std::map<pid_t, trace::SampleEncoder>& samples() { return samples_; }
-  std::uint64_t peak_bytes(pid_t pid) const;
 
  private:
-  std::map<pid_t, Fd> files_;
+  struct Watched {
+    Fd statm;
+    trace::RssSample highest{};  // since the last kept sample
+  };
+
+  std::map<pid_t, Watched> watched_;
   std::map<pid_t, trace::SampleEncoder> samples_;
-  std::map<pid_t, std::uint64_t> peaks_;
   std::uint64_t next_ns_ = 0;
 };
 

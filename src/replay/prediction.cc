@@ -6,7 +6,7 @@ namespace faultline::replay {
 
 std::uint64_t Observed::rss_peak_bytes_at(std::uint32_t time) const {
   const auto later = recorder_fault_times.end() - std::upper_bound(recorder_fault_times.begin(), recorder_fault_times.end(), time);
-  return rss_peak_bytes + (static_cast<std::uint64_t>(later) << kPageShift);
+  return std::max(rss_sampled_peak_bytes, rss_peak_bytes + (static_cast<std::uint64_t>(later) << kPageShift));
 }
 
 double cost_of(const Prediction& p, const trace::MachineCosts& costs) {

@@ -60,7 +60,9 @@ def check(faultline, name, directory):
     observed = faults["heap"]["observed"] + faults["mmapped_chunks"]["observed"]
     if observed is not None and off_by(predicted, observed) > 0.03:
         wrong.append(f"minor faults of heap and mmapped chunks: predicted {predicted}, observed {observed}")
-    if off_by(rss["predicted"], rss["observed"]) > 0.03:
+    # What the kernel itself cannot tell of its peak (verify names it) is no miss: 512 KiB on two CPUs, 8 % of a small sqlite3.
+    unknown = rss["observed_resolution_bytes"] if rss["predicted"] > rss["observed"] else 0
+    if abs(rss["predicted"] - rss["observed"]) > 0.03 * rss["observed"] + unknown:
         wrong.append(f"peak RSS: predicted {rss['predicted']}, observed {rss['observed']}")
     line = (f"{malloc['events']} events, addresses {malloc['addresses_matched']}/{malloc['addresses_total']}, calls "
             f"{calls['matched']}/{calls['total']}, heap+mmapped faults {predicted}/{observed}, peak RSS {rss['predicted']}/{rss['observed']}")

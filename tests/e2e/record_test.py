@@ -172,7 +172,8 @@ class Survival(RecordTest):
         recorder.stderr.close()
 
     def test_program_outlives_a_killed_recorder(self):
-        recorder = self.start([PROGRAM, "3000000"])
+        recorder = self.start(["sh", "-c", 'echo started; exec "$1" 3000000', "sh", PROGRAM])
+        self.assertEqual(recorder.stdout.readline(), b"started\n")
         time.sleep(0.3)
         recorder.kill()
         recorder.wait()
