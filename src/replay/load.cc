@@ -8,6 +8,7 @@
 #include "replay/calls.h"
 #include "replay/fault_split.h"
 #include "replay/heap_pages.h"
+#include "replay/observed_rss.h"
 #include "replay/rest.h"
 #include "replay/touch_model.h"
 
@@ -22,13 +23,7 @@ struct LiveBlock {
   TouchModel::Block touch;
 };
 
-// VmHWM is kept from approximate reads: since Linux 6.2 the resident pages are per-CPU counters (percpu_counter, one for
-// anonymous and one for file pages), of which each CPU holds back up to a batch of max(32, 2 * CPUs) pages. VmRSS is summed
-// exactly, so the peak of a process that is largest at its end is exact too.
-std::uint64_t peak_resolution_bytes(int cpus) {
-  const auto count = static_cast<std::uint64_t>(std::max(1, cpus));
-  return 2 * count * std::max<std::uint64_t>(32, 2 * count) * kPageSize;
-}
+constexpr std::uint64_t kMadvDontNeed = 4;
 
 std::uint64_t asked_bytes(const trace::HeapEvent& event) {
   return event.op == HeapOp::calloc ? event.a * event.b : event.a;
@@ -254,8 +249,9 @@ class Loader {
       if (now != break_ && program_.calls_exact) program_.foreign_breaks.push_back({index, static_cast<std::int64_t>(now - break_)});
       break_ = now;
     }
+    AddressRange arena;  // reserved in this event for a thread's heap
     for (const trace::MemoryCall* call : inside) {
-      if (is_query(*call)) continue;
+      if (is_query(*call) || serves_thread_arena(*call, arena)) continue;
       AllocatorCall made{.event = index, .kind = call->kind, .address = call->args[0]};
       made.result = static_cast<std::uint64_t>(call->result);
       switch (call->kind) {
@@ -283,6 +279,18 @@ class Loader {
     }
   }
 
+  // A thread that needs its arena gets it inside any call, also in a free of a main arena block: a PROT_NONE reservation,
+  // cut to alignment, then opened with mprotect (new_heap in malloc/arena.c). The main arena does none of that.
+  static bool serves_thread_arena(const trace::MemoryCall& call, AddressRange& arena) {
+    if (call.kind == trace::CallKind::mprotect) return true;
+    if (call.kind == trace::CallKind::mmap && call.args[2] == 0) {
+      const auto start = static_cast<std::uint64_t>(call.result);
+      arena = {start, start + call.args[1]};
+      return true;
+    }
+    return call.kind == trace::CallKind::munmap && arena.contains(call.args[0]);
+  }
+
   void finish() {
     const ExitResidency residency(touches_, calls_, program_.calls_exact, process_.initial_brk);
     std::vector<ChunkSpan> live_chunks;
@@ -298,6 +306,7 @@ class Loader {
       if (mapping.name == "[heap]") heap.end = std::max(heap.end, mapping.end);
     for (const trace::MemoryCall& call : calls_)
       if (call.kind == trace::CallKind::brk) heap.end = std::max(heap.end, page_ceil(static_cast<std::uint64_t>(call.result)));
+    find_thread_exits();
     observe_faults(heap, exit_mappings, live_chunks, residency);
     // A thread's arena shows in its first heap block: its cache was still empty, so the block came from the arena itself.
     std::vector<bool> known(program_.threads.size());
@@ -311,12 +320,34 @@ class Loader {
       if (!known[i]) program_.threads[i].main_arena = program_.threads[i].tid == process_.pid;
   }
 
-  void note_recorder_pages(std::span<const FaultArea> areas) {
+  std::vector<std::uint64_t> note_recorder_pages(std::span<const FaultArea> areas) {
+    std::vector<std::uint64_t> times;
     std::unordered_set<std::uint64_t> pages;
     for (std::size_t i = 0; i < faults_.size(); ++i) {
       if (areas[i] != FaultArea::recorder || !pages.insert(page_floor(faults_[i].address)).second) continue;
+      times.push_back(faults_[i].time_ns);
       program_.observed.recorder_fault_times.push_back(static_cast<std::uint32_t>(faults_[i].time_ns / program_.time_unit_ns));
     }
+    return times;
+  }
+
+  // The end of a thread is not recorded, but seen: having emptied its cache, it gives its own stack back with
+  // madvise(MADV_DONTNEED) (start_thread in nptl/pthread_create.c), and that is the last call it makes.
+  void find_thread_exits() {
+    if (!program_.calls_exact) return;
+    std::unordered_map<trace::Tid, const trace::MemoryCall*> last_call;
+    for (const trace::MemoryCall& call : calls_) last_call[call.tid] = &call;
+    std::vector<std::uint32_t> last_event(program_.threads.size());
+    for (const Event& event : program_.events) last_event[event.thread] = event.time;
+    for (const auto& [tid, call] : last_call) {
+      const auto thread = thread_index_.find(tid);
+      if (thread == thread_index_.end() || call->kind != trace::CallKind::madvise || call->args[2] != kMadvDontNeed) continue;
+      const auto time = static_cast<std::uint32_t>(call->begin_ns / program_.time_unit_ns);
+      if (tid == process_.pid || time < last_event[thread->second]) continue;
+      const auto after = std::partition_point(program_.events.begin(), program_.events.end(), [&](const Event& e) { return e.time <= time; });
+      program_.thread_exits.push_back({static_cast<std::uint32_t>(after - program_.events.begin()), thread->second});
+    }
+    std::sort(program_.thread_exits.begin(), program_.thread_exits.end(), [](const ThreadExit& x, const ThreadExit& y) { return x.event < y.event; });
   }
 
   void observe_faults(AddressRange heap, const std::vector<Mapping>& exit_mappings, const std::vector<ChunkSpan>& live_chunks,
@@ -343,7 +374,8 @@ class Loader {
       }
       if (process_.major_faults > seen.major() + recorder_major)
         seen.rest_major += process_.major_faults - seen.major() - recorder_major;
-      note_recorder_pages(areas);
+      const std::vector<std::uint64_t> recorder_times = note_recorder_pages(areas);
+      seen.rss_sampled_peak_bytes = sampled_peak_bytes(recording_.rss_samples(process_.pid), process_, recorder_times);
       seen.rss_peak_bytes = process_.rss_peak_bytes;
       seen.rss_end_bytes = process_.rss_end_bytes;
       if (seen.rss_peak_bytes > seen.rss_end_bytes) seen.rss_peak_resolution_bytes = peak_resolution_bytes(process_.cpus_online);

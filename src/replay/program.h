@@ -64,6 +64,12 @@ struct ForeignBreak {
   std::int64_t delta = 0;  // bytes
 };
 
+// A thread ended, and its cache went back to the arena, before event `event`.
+struct ThreadExit {
+  std::uint32_t event = 0;
+  std::uint16_t thread = 0;
+};
+
 // Resident pages of everything that is neither heap nor mmapped chunk, from `time` on.
 struct RestStep {
   std::uint32_t time = 0;
@@ -77,6 +83,7 @@ struct Observed {
   std::uint64_t heap_major = 0, mmapped_major = 0, rest_major = 0;
   std::uint64_t unattributed_minor = 0;  // counted by rusage, seen by no fault event; part of rest_minor
   std::uint64_t rss_peak_bytes = 0, rss_end_bytes = 0;  // 0: not known; without what the recorder held at the end
+  std::uint64_t rss_sampled_peak_bytes = 0;             // highest of the recorder's exact samples, without its own pages then
   std::uint64_t rss_peak_resolution_bytes = 0;          // how far the kernel's own peak may be off: see load.cc
   // The kernel's peak includes the recorder's pages at that moment, and the recorder subtracted those at the end: when
   // each of its pages came in (Program::time_unit_ns, ascending) tells the difference.
@@ -93,6 +100,7 @@ struct Program {
   std::vector<Extent> extents;
   std::vector<AllocatorCall> calls;             // by event
   std::vector<ForeignBreak> foreign_breaks;     // by event
+  std::vector<ThreadExit> thread_exits;         // by event
   std::vector<RestStep> rest;                   // by time
   std::vector<ThreadUse> threads;
   std::uint32_t slots = 0;                      // size of the table of live blocks

@@ -56,6 +56,10 @@ class Replay {
       const Event& event = program_.events[i];
       if (event.time >= next_rest_time_) advance_rest(event.time);
       if (i == next_break_event_) move_foreign_break(i);
+      while (next_exit_ < program_.thread_exits.size() && program_.thread_exits[next_exit_].event <= i) {
+        heap_.thread_exit(program_.thread_exits[next_exit_++].thread);
+        tally();  // made between events: part of no event's calls
+      }
       std::size_t calls_end = next_call_;
       while (calls_end < program_.calls.size() && program_.calls[calls_end].event == i) ++calls_end;
       if (event.flags & (kUnknown | kFailed)) {
@@ -88,7 +92,7 @@ class Replay {
   std::vector<Slot> slots_;
   std::unordered_set<Address> cached_foreign_;  // blocks of thread arenas in the caches of modelled threads
   CallCounts counted_;
-  std::size_t next_call_ = 0, next_touch_ = 0, next_rest_ = 0, next_break_ = 0;
+  std::size_t next_call_ = 0, next_touch_ = 0, next_rest_ = 0, next_break_ = 0, next_exit_ = 0;
   std::uint32_t next_rest_time_ = 0;
   std::size_t next_break_event_ = 0;
   std::uint64_t failed_ = 0;

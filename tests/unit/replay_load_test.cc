@@ -102,6 +102,26 @@ TEST(ReplayLoad, AThreadsArenaShowsInItsFirstHeapBlock) {
   EXPECT_TRUE(program.threads[2].main_arena);
 }
 
+TEST(ReplayLoad, AThreadsLastMadviseIsItsEndAndItsArenaIsNoCallOfTheMainOne) {
+  FakeRecording recording;
+  recording.malloc(24, kHeap + 0x2a0);
+  recording.malloc(24, kHeap + 0x2c0);
+  recording.free(kHeap + 0x2c0, 101);  // the thread's first call: its cache, and with it its arena, are made
+  recording.call(CallKind::mmap, 0, 0x8000000, 0, 0x7fff00000000);
+  recording.call(CallKind::munmap, 0x7fff00000000, 0x4000000, 0, 0);
+  recording.call(CallKind::mprotect, 0x7fff04000000, 0x21000, 3, 0);
+  recording.now_ns += 50'000;
+  recording.call(CallKind::madvise, 0x7ffff0000000, 0x7fc000, 4, 0);
+  recording.call_list.back().begin_ns += 20'000;
+  recording.call_list.back().end_ns += 20'000;
+  recording.malloc(24, kHeap + 0x2c0);
+  const Program program = load(recording);
+  EXPECT_TRUE(program.calls.empty());
+  ASSERT_EQ(program.thread_exits.size(), 1u);
+  EXPECT_EQ(program.thread_exits[0].event, 3u);
+  EXPECT_EQ(program.thread_exits[0].thread, 1u);
+}
+
 TEST(ReplayLoad, RefusesWhatTheModelDoesNotCover) {
   FakeRecording other;
   other.malloc(24, kHeap + 0x2a0);
