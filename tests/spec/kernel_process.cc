@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
@@ -22,22 +23,63 @@
 
 namespace faultline::spec {
 
-// turn: 0 the parent's, 1 the child's. Both sides sleep on it with a futex after a short spin.
+// turn: 0 the tester's, 1 the process's. Both sides sleep on it with a futex.
 struct Mailbox {
-  std::atomic<std::uint32_t> turn{0};
+  std::atomic<std::uint32_t> turn{1};
   std::uint32_t quit = 0;
-  std::uint64_t start_brk = 0;
+  std::uint32_t in_use = 0;
   Call call;
   Answer answer;
 };
 
+// One mailbox for each process that lives at the same time; mapped shared before the first fork, so that all see them.
+class Mailboxes {
+ public:
+  static constexpr std::size_t kCount = 16;
+  struct Shared {
+    std::uint64_t start_brk = 0;
+    pid_t tester = 0;
+    Mailbox boxes[kCount];
+  };
+
+  Mailboxes() {
+    void* place = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (place == MAP_FAILED) throw std::runtime_error("no shared memory");
+    shared_ = new (place) Shared;
+    shared_->tester = ::getpid();
+  }
+  ~Mailboxes() { ::munmap(shared_, sizeof(Shared)); }
+  Mailboxes(const Mailboxes&) = delete;
+  Mailboxes& operator=(const Mailboxes&) = delete;
+  Shared& operator*() { return *shared_; }
+  Shared* operator->() { return shared_; }
+
+  std::size_t take() {
+    for (std::size_t slot = 0; slot < kCount; ++slot) {
+      Mailbox& box = shared_->boxes[slot];
+      if (box.in_use != 0) continue;
+      box.in_use = 1;
+      box.quit = 0;
+      box.turn.store(1);
+      return slot;
+    }
+    throw std::runtime_error("too many processes at once");
+  }
+
+ private:
+  Shared* shared_ = nullptr;
+};
+
 namespace {
 
-void wait_for(std::atomic<std::uint32_t>& turn, std::uint32_t wanted) {
+// Wakes up now and then to see whether the tester is still there: an orphan ends.
+void wait_for(std::atomic<std::uint32_t>& turn, std::uint32_t wanted, pid_t tester = 0) {
+  const timespec patience{2, 0};
   while (true) {
     const std::uint32_t now = turn.load(std::memory_order_acquire);
     if (now == wanted) return;
-    ::syscall(SYS_futex, &turn, FUTEX_WAIT, now, nullptr, nullptr, 0);
+    ::syscall(SYS_futex, &turn, FUTEX_WAIT, now, tester != 0 ? &patience : nullptr, nullptr, 0);
+    if (tester != 0 && ::kill(tester, 0) != 0) ::_exit(1);
   }
 }
 void give(std::atomic<std::uint32_t>& turn, std::uint32_t to) {
@@ -51,10 +93,14 @@ sigjmp_buf after_fault;
 
 void on_fault(int) { siglongjmp(after_fault, 1); }
 
-std::uint64_t minor_faults() {
+struct Faults {
+  std::uint64_t minor = 0, major = 0;
+};
+
+Faults faults() {
   rusage usage;
   ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint64_t>(usage.ru_minflt);
+  return {static_cast<std::uint64_t>(usage.ru_minflt), static_cast<std::uint64_t>(usage.ru_majflt)};
 }
 
 bool touch_page(std::uint64_t address, bool write) {
@@ -110,14 +156,39 @@ Answer perform(const Call& call, std::uint64_t start_brk) {
       ::syscall(SYS_munmap, kWindow, kWindowBytes);
       ::syscall(SYS_brk, start_brk);
       return {};
+    case Op::fork:
+    case Op::exit: break;  // serve() does them
   }
   return {};
 }
 
+Answer measure(const Call& call, std::uint64_t start_brk) {
+  const Faults before = faults();
+  Answer answer = perform(call, start_brk);
+  const Faults after = faults();
+  answer.minor_faults = after.minor - before.minor;
+  answer.major_faults = after.major - before.major;
+  return answer;
+}
+
+// Every page this loop runs on is copied or mapped before anything is counted; fork makes that necessary again on both
+// sides. The place is far from the window.
+void warm_up(std::uint64_t start_brk) {
+  constexpr std::uint64_t place = kWindow - (std::uint64_t{1} << 32);
+  for (int round = 0; round < 3; ++round) {
+    measure({Op::mmap_keep, place, 4 * kPage, 3, 0x8032}, start_brk);
+    measure({Op::mprotect, place, kPage, 1}, start_brk);
+    measure({Op::touch, place, 6 * kPage, 1}, start_brk);
+    measure({Op::touch, place, 6 * kPage, 0}, start_brk);
+    measure({Op::mremap_keep, place, kPage, 2 * kPage, 0}, start_brk);
+    measure({Op::madvise, place, kPage, 4}, start_brk);
+    measure({Op::munmap, place, 8 * kPage}, start_brk);
+  }
+}
+
 // The heap this process inherited is given up: the specs need the break's start, and after the fork nothing here
 // allocates any more.
-[[noreturn]] void serve(Mailbox& box) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+[[noreturn]] void serve(Mailboxes::Shared& shared, std::size_t slot) {
   ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
   struct sigaction action;
   ::memset(&action, 0, sizeof action);
@@ -125,15 +196,24 @@ Answer perform(const Call& call, std::uint64_t start_brk) {
   action.sa_flags = SA_NODEFER;
   ::sigaction(SIGSEGV, &action, nullptr);
   ::sigaction(SIGBUS, &action, nullptr);
-  ::syscall(SYS_brk, box.start_brk);
+  action.sa_handler = SIG_IGN;  // nobody waits for a grandchild
+  ::sigaction(SIGCHLD, &action, nullptr);
+  ::syscall(SYS_brk, shared.start_brk);
+  Mailbox* box = &shared.boxes[slot];
+  warm_up(shared.start_brk);
   while (true) {
-    give(box.turn, 0);
-    wait_for(box.turn, 1);
-    if (box.quit != 0) ::_exit(0);
-    const std::uint64_t before = minor_faults();
-    Answer answer = perform(box.call, box.start_brk);
-    answer.minor_faults = minor_faults() - before;
-    box.answer = answer;
+    give(box->turn, 0);
+    wait_for(box->turn, 1, shared.tester);
+    if (box->quit != 0) ::_exit(0);
+    const Call call = box->call;
+    if (call.op != Op::fork) {
+      box->answer = measure(call, shared.start_brk);
+      continue;
+    }
+    const long child = ::syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (child == 0) box = &shared.boxes[call.a];
+    warm_up(shared.start_brk);
+    if (child != 0) box->answer = result_of(child);
   }
 }
 
@@ -153,37 +233,47 @@ std::uint64_t start_of_break() {
 
 }  // namespace
 
-KernelProcess::KernelProcess() {
-  void* place = ::mmap(nullptr, sizeof(Mailbox), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (place == MAP_FAILED) throw std::runtime_error("no shared memory");
-  box_ = new (place) Mailbox;
-  box_->start_brk = start_of_break();
-  box_->turn.store(1);
-  child_ = ::fork();
-  if (child_ == 0) serve(*box_);
-  if (child_ < 0) throw std::runtime_error("fork failed");
-  wait_for(box_->turn, 0);
-  const std::string proc = "/proc/" + std::to_string(child_);
+KernelProcess::KernelProcess() : boxes_(std::make_shared<Mailboxes>()), slot_(boxes_->take()) {
+  Mailboxes& boxes = *boxes_;
+  boxes->start_brk = start_of_break();
+  box_ = &boxes->boxes[slot_];
+  pid_ = ::fork();
+  if (pid_ == 0) serve(*boxes, slot_);
+  if (pid_ < 0) throw std::runtime_error("fork failed");
+  open_proc();
+}
+
+KernelProcess::KernelProcess(std::shared_ptr<Mailboxes> boxes, std::size_t slot, pid_t pid)
+    : boxes_(std::move(boxes)), slot_(slot), box_(&(*boxes_)->boxes[slot]), pid_(pid) {
+  open_proc();
+}
+
+void KernelProcess::open_proc() {
+  const std::string proc = "/proc/" + std::to_string(pid_);
   maps_ = ::open((proc + "/maps").c_str(), O_RDONLY | O_CLOEXEC);
   pagemap_ = ::open((proc + "/pagemap").c_str(), O_RDONLY | O_CLOEXEC);
-  // Warm up: every page the child's loop runs on is copied or mapped before anything is counted.
-  for (int round = 0; round < 3; ++round) {
-    for (const Call& call : {Call{Op::mmap, kWindow, 4 * kPage, 3, 0x8032}, Call{Op::mprotect, kWindow, kPage, 1},
-                             Call{Op::touch, kWindow, 6 * kPage, 1}, Call{Op::mremap, kWindow, kPage, 2 * kPage, 0},
-                             Call{Op::madvise, kWindow, kPage, 4}, Call{Op::brk, 2 * kPage}, Call{Op::reset}}) {
-      run(call);
-    }
-  }
-  if (maps_ < 0 || pagemap_ < 0) throw std::runtime_error(proc + ": maps or pagemap cannot be opened");
+  pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
+  if (maps_ < 0 || pagemap_ < 0 || pidfd_ < 0) throw std::runtime_error(proc + ": maps, pagemap or the pid cannot be opened");
+  wait_for(box_->turn, 0);
 }
 
 KernelProcess::~KernelProcess() {
   box_->quit = 1;
   give(box_->turn, 1);
-  ::waitpid(child_, nullptr, 0);
+  pollfd gone{pidfd_, POLLIN, 0};
+  while (::poll(&gone, 1, -1) != 1) continue;
+  ::waitpid(pid_, nullptr, 0);  // ours, or a grandchild that nobody waits for
+  box_->in_use = 0;
+  ::close(pidfd_);
   ::close(maps_);
   ::close(pagemap_);
-  ::munmap(box_, sizeof(Mailbox));
+}
+
+std::unique_ptr<Process> KernelProcess::fork() {
+  const std::size_t slot = boxes_->take();
+  const Answer answer = run({Op::fork, slot});
+  if (answer.error != 0) throw std::runtime_error("fork failed in the child");
+  return std::unique_ptr<Process>(new KernelProcess(boxes_, slot, static_cast<pid_t>(answer.value)));
 }
 
 Answer KernelProcess::run(const Call& call) {
@@ -221,7 +311,8 @@ std::vector<Mapping> KernelProcess::mappings() { return between(kWindow, kWindow
 std::vector<Mapping> KernelProcess::everything() { return between(0, ~std::uint64_t{0}, 0); }
 
 std::vector<Mapping> KernelProcess::heap() {
-  return between(box_->start_brk, box_->start_brk + kWindowBytes, box_->start_brk);
+  const std::uint64_t start = (*boxes_)->start_brk;
+  return between(start, start + kWindowBytes, start);
 }
 
 std::vector<std::uint8_t> KernelProcess::pages(std::uint64_t address, std::uint64_t bytes) {
@@ -229,13 +320,14 @@ std::vector<std::uint8_t> KernelProcess::pages(std::uint64_t address, std::uint6
   const auto offset = static_cast<off_t>(address / kPage * 8);
   const ssize_t got = ::pread(pagemap_, entries.data(), entries.size() * 8, offset);
   if (got != static_cast<ssize_t>(entries.size() * 8)) throw std::runtime_error("pagemap: short read");
-  // Documentation/admin-guide/mm/pagemap.rst: bit 63 present, 56 mapped by this process alone. The zero page is
-  // present and never exclusive; our own anonymous pages are.
+  // Documentation/admin-guide/mm/pagemap.rst: bit 63 present, 61 page of a file or of shared memory, 56 mapped by this
+  // process alone. The zero page is present and never exclusive.
   std::vector<std::uint8_t> found;
   for (const std::uint64_t entry : entries) {
     const bool present = (entry >> 63 & 1) != 0;
+    const bool file = (entry >> 61 & 1) != 0;
     const bool exclusive = (entry >> 56 & 1) != 0;
-    found.push_back(!present ? 0 : (exclusive ? 2 : 1));
+    found.push_back(!present ? 0 : (file ? (exclusive ? 4 : 3) : (exclusive ? 2 : 1)));
   }
   return found;
 }

@@ -4,11 +4,14 @@
 
 #include <sys/types.h>
 
+#include <memory>
+
 #include "process.h"
 
 namespace faultline::spec {
 
-struct Mailbox;  // shared with the child
+struct Mailbox;
+class Mailboxes;  // shared with the children
 
 class KernelProcess : public Process {
  public:
@@ -17,6 +20,7 @@ class KernelProcess : public Process {
   KernelProcess(const KernelProcess&) = delete;
   KernelProcess& operator=(const KernelProcess&) = delete;
 
+  std::unique_ptr<Process> fork() override;
   Answer run(const Call& call) override;
   std::vector<Mapping> mappings() override;
   std::vector<Mapping> heap() override;
@@ -24,13 +28,17 @@ class KernelProcess : public Process {
   std::vector<std::uint8_t> pages(std::uint64_t address, std::uint64_t bytes) override;
 
  private:
-  void ask(std::uint32_t request);
+  KernelProcess(std::shared_ptr<Mailboxes> boxes, std::size_t slot, pid_t pid);
+  void open_proc();
   std::vector<Mapping> between(std::uint64_t start, std::uint64_t end, std::uint64_t origin);
 
+  std::shared_ptr<Mailboxes> boxes_;
+  std::size_t slot_ = 0;
   Mailbox* box_ = nullptr;
-  pid_t child_ = -1;
-  int maps_ = -1;     // /proc/CHILD/maps, read by the parent
-  int pagemap_ = -1;  // /proc/CHILD/pagemap
+  pid_t pid_ = -1;
+  int pidfd_ = -1;
+  int maps_ = -1;     // /proc/PID/maps, read by the parent
+  int pagemap_ = -1;  // /proc/PID/pagemap
 };
 
 }  // namespace faultline::spec

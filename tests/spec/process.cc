@@ -26,6 +26,8 @@ std::string Call::to_string() const {
     case Op::brk: return fmt::format("brk(start + {})", static_cast<std::int64_t>(a));
     case Op::touch: return fmt::format("touch({}, {}, {})", place(a), bytes(b), c != 0 ? "write" : "read");
     case Op::reset: return "reset";
+    case Op::fork: return fmt::format("fork() = process {}", a);
+    case Op::exit: return "exit";
   }
   return "?";
 }
@@ -33,7 +35,7 @@ std::string Call::to_string() const {
 std::string Answer::to_string() const {
   const std::string what = error != 0 ? fmt::format("errno {}", error)
                            : value == kElsewhere ? "elsewhere" : place(static_cast<std::uint64_t>(value));
-  return fmt::format("{}, {} refused, {} minor faults", what, refused, minor_faults);
+  return fmt::format("{}, {} refused, {} minor faults, {} major", what, refused, minor_faults, major_faults);
 }
 
 std::string to_string(const std::vector<Mapping>& mappings) {

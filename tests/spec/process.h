@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,10 +15,11 @@ inline constexpr std::uint64_t kPage = 4096;
 inline constexpr std::uint64_t kWindow = 0x100'0000'0000;
 inline constexpr std::uint64_t kWindowBytes = std::uint64_t{1} << 30;
 
-enum class Op : std::uint32_t { mmap, munmap, mprotect, mremap, madvise, brk, touch, reset, mmap_keep, mremap_keep };
+enum class Op : std::uint32_t { mmap, munmap, mprotect, mremap, madvise, brk, touch, reset, mmap_keep, mremap_keep, fork, exit };
 
 // One call. a..e are the arguments in the order of the system call; mmap: address length prot flags; mremap: address old new flags
 // new_address; brk: signed distance from the break's start; touch: address length write.
+// fork: number of the child; fork and exit are for programs (program.h), a Process has fork() and its destructor.
 // What mmap and mremap put outside the window is unmapped at once; the _keep forms leave it and answer its address.
 struct Call {
   Op op = Op::reset;
@@ -29,7 +31,8 @@ struct Answer {
   std::int64_t value = 0;          // the call's result; outside the window kElsewhere; brk: distance from its start
   std::int32_t error = 0;          // errno, 0 done
   std::uint32_t refused = 0;       // touch: pages that answered with SIGSEGV
-  std::uint64_t minor_faults = 0;  // during the call
+  std::uint64_t minor_faults = 0;  // during the call, of the process that makes it
+  std::uint64_t major_faults = 0;
   bool operator==(const Answer&) const = default;
   std::string to_string() const;
 };
@@ -44,11 +47,14 @@ std::string to_string(const std::vector<Mapping>& mappings);
 
 class Process {
  public:
-  virtual ~Process() = default;
+  virtual ~Process() = default;  // exits
+  // The child; it has nothing of the parent's but its memory, and lives until it is destroyed.
+  virtual std::unique_ptr<Process> fork() = 0;
   virtual Answer run(const Call& call) = 0;
   virtual std::vector<Mapping> mappings() = 0;  // of the window, ascending
   virtual std::vector<Mapping> heap() = 0;      // between the start of the break and the window, relative to that start
-  // One per page of [address, address + bytes): 0 nothing, 1 an entry (the zero page too), 2 a frame of its own.
+  // One per page of [address, address + bytes): 0 nothing; 1 the zero page, or an anonymous frame that others map too; 2 an
+  // anonymous frame of its own; 3 a frame of a file or of shared memory; 4 the same, mapped by nobody else.
   // bytes <= 64 MiB. Unmapped pages are 0.
   virtual std::vector<std::uint8_t> pages(std::uint64_t address, std::uint64_t bytes) = 0;
 

@@ -19,32 +19,42 @@ Answer answer_of(const Result<void, mm::Errno>& result) {
 }
 }  // namespace
 
-TwinProcess::TwinProcess()
-    : space_(std::make_unique<mm::AddressSpace>(frames_, mm::KernelProfile::linux_6_18(), kLayout)) {}
+TwinProcess::TwinProcess() : machine_(mm::Machine::create()), pid_(machine_->start(kLayout).pid()) {}
 
-TwinProcess::TwinProcess(const std::vector<Mapping>& present, std::uint64_t mmap_base) {
+TwinProcess::TwinProcess(const std::vector<Mapping>& present, std::uint64_t mmap_base) : machine_(mm::Machine::create()) {
   mm::AddressSpace::Layout layout = kLayout;
   layout.mmap_base = VirtAddr(mmap_base);
-  space_ = std::make_unique<mm::AddressSpace>(frames_, mm::KernelProfile::linux_6_18(), layout);
+  pid_ = machine_->start(layout).pid();
   std::uint32_t file = 0;
   for (const Mapping& m : present) {
-    (void)space_->mmap({.address = VirtAddr(m.start),
-                        .length = ByteCount(m.end - m.start),
-                        .prot = m.prot,
-                        .flags = mm::kMapPrivate | mm::kMapFixed,
-                        .file = ++file});
+    (void)process().run([&](mm::AddressSpace& space) {
+      return space.mmap({.address = VirtAddr(m.start),
+                         .length = ByteCount(m.end - m.start),
+                         .prot = m.prot,
+                         .flags = mm::kMapPrivate | mm::kMapFixed,
+                         .file = ++file});
+    });
   }
 }
 
+TwinProcess::TwinProcess(std::shared_ptr<mm::Machine> machine, mm::Pid pid) : machine_(std::move(machine)), pid_(pid) {}
+
+TwinProcess::~TwinProcess() { machine_->exit(pid_); }
+
+std::unique_ptr<Process> TwinProcess::fork() {
+  const auto child = machine_->fork(pid_);
+  return child ? std::unique_ptr<Process>(new TwinProcess(machine_, *child)) : nullptr;
+}
+
 Answer TwinProcess::run(const Call& call) {
-  const std::uint64_t before = space_->statistics().minor_faults();
-  Answer answer = run_checked(call);
-  answer.minor_faults = space_->statistics().minor_faults() - before;
+  const mm::FaultCounters before = process().faults();
+  Answer answer = process().run([&](mm::AddressSpace& space) { return perform(space, call); });
+  answer.minor_faults = process().faults().minor - before.minor;
+  answer.major_faults = process().faults().major - before.major;
   return answer;
 }
 
-Answer TwinProcess::run_checked(const Call& call) {
-  mm::AddressSpace& space = *space_;
+Answer TwinProcess::perform(mm::AddressSpace& space, const Call& call) {
   const VirtAddr address(call.a);
   switch (call.op) {
     case Op::mmap:
@@ -88,13 +98,15 @@ Answer TwinProcess::run_checked(const Call& call) {
       (void)space.munmap(VirtAddr(kWindow), ByteCount(kWindowBytes));
       space.brk(space.start_brk());
       return {};
+    case Op::fork:
+    case Op::exit: break;
   }
   return {};
 }
 
 std::vector<Mapping> TwinProcess::between(std::uint64_t start, std::uint64_t end, std::uint64_t origin) {
   std::vector<Mapping> found;
-  space_->vmas().for_each([&](const mm::Vma& vma) {
+  space().vmas().for_each([&](const mm::Vma& vma) {
     if (vma.end <= start || vma.start >= end) return;
     found.push_back({vma.start - origin, vma.end - origin, vma.flags & mm::kVmAccess});
   });
@@ -104,15 +116,23 @@ std::vector<Mapping> TwinProcess::between(std::uint64_t start, std::uint64_t end
 std::vector<Mapping> TwinProcess::mappings() { return between(kWindow, kWindow + kWindowBytes, 0); }
 
 std::vector<Mapping> TwinProcess::heap() {
-  const std::uint64_t start = space_->start_brk().value;
+  const std::uint64_t start = space().start_brk().value;
   return between(start, start + kWindowBytes, start);
 }
 
 std::vector<std::uint8_t> TwinProcess::pages(std::uint64_t address, std::uint64_t bytes) {
   std::vector<std::uint8_t> found;
   for (std::uint64_t at = address; at < address + bytes; at += kPage) {
-    const mm::Pte* pte = space_->page_table().entry(VirtAddr(at).vpn());
-    found.push_back(pte == nullptr || pte->none() ? 0 : (pte->maps_frame() ? 2 : 1));
+    const mm::Pte* pte = space().page_table().entry(VirtAddr(at).vpn());
+    if (pte == nullptr || pte->none()) {
+      found.push_back(0);
+    } else if (pte->zero_page()) {
+      found.push_back(1);
+    } else {
+      const mm::Frame& frame = machine_->frames().at(pte->pfn());
+      const bool file = frame.use == mm::FrameUse::file;
+      found.push_back(static_cast<std::uint8_t>((file ? 3 : 1) + (frame.users == 1 ? 1 : 0)));
+    }
   }
   return found;
 }

@@ -1,29 +1,38 @@
+// The same calls on the twin.
 #pragma once
 
 #include <memory>
 
-#include "mm/space/address_space.h"
+#include "mm/machine/machine.h"
 #include "process.h"
 
 namespace faultline::spec {
 
 class TwinProcess : public Process {
  public:
-  TwinProcess();
+  TwinProcess();  // on a machine of its own
   // A process with these mappings already (opaque, not to be touched), placing new ones below mmap_base.
   TwinProcess(const std::vector<Mapping>& present, std::uint64_t mmap_base);
+  ~TwinProcess() override;
+  TwinProcess(const TwinProcess&) = delete;
+  TwinProcess& operator=(const TwinProcess&) = delete;
+
+  std::unique_ptr<Process> fork() override;
   Answer run(const Call& call) override;
   std::vector<Mapping> mappings() override;
   std::vector<Mapping> heap() override;
   std::vector<std::uint8_t> pages(std::uint64_t address, std::uint64_t bytes) override;
-  mm::AddressSpace& space() { return *space_; }
+  mm::Machine& machine() { return *machine_; }
+  mm::Process& process() { return machine_->process(pid_); }
+  const mm::AddressSpace& space() { return process().space(); }
 
  private:
-  Answer run_checked(const Call& call);
+  TwinProcess(std::shared_ptr<mm::Machine> machine, mm::Pid pid);
+  static Answer perform(mm::AddressSpace& space, const Call& call);
   std::vector<Mapping> between(std::uint64_t start, std::uint64_t end, std::uint64_t origin);
 
-  mm::FrameTable frames_;
-  std::unique_ptr<mm::AddressSpace> space_;
+  std::shared_ptr<mm::Machine> machine_;
+  mm::Pid pid_ = 0;
 };
 
 }  // namespace faultline::spec

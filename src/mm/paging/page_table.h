@@ -63,6 +63,18 @@ class PageTable {
     }
   }
 
+  // Calls visit(from, to) for every stretch of [start, end) that one last-level table covers, empty or not.
+  template <typename Visit>
+  void for_each_table(std::uint64_t start, std::uint64_t end, Visit&& visit) {
+    for (std::uint64_t address = start; address < end;) {
+      TablePage* leaf = nullptr;
+      const std::uint64_t skip = find_leaf(address, leaf);
+      const std::uint64_t stop = skip < end ? skip : end;
+      if (leaf != nullptr) visit(address, stop);
+      address = stop;
+    }
+  }
+
   // After [start, end) was unmapped: frees the table pages that serve nothing else, given that nothing is mapped in
   // [floor, ceiling). Linux: free_pgtables().
   void free_tables(std::uint64_t start, std::uint64_t end, std::uint64_t floor, std::uint64_t ceiling);

@@ -1,5 +1,6 @@
-// FrameTable: the machine's physical frames, each with a use and a reference count.
-// Counterpart: mem_map's struct page/folio with the buddy allocator reduced to single frames.
+// FrameTable: the machine's physical frames, each with a use, a reference count and the page-table entries that map it.
+// Counterpart: mem_map's struct page/folio with the buddy allocator reduced to single frames; the list of users stands
+// for the reverse map (mm/rmap.c), which Linux computes from the page's anon_vma or file instead.
 #pragma once
 
 #include <array>
@@ -11,15 +12,29 @@
 
 namespace faultline::mm {
 
+class AddressSpace;
 struct TablePage;  // contents of a page-table frame (paging/page_table.h)
 
 enum class FrameUse : std::uint8_t { free, zero_page, anonymous, file, page_table };
 inline constexpr std::size_t kFrameUses = 5;
 
+// One page-table entry that maps a frame.
+struct FrameUser {
+  AddressSpace* space = nullptr;
+  Vpn vpn{};
+  bool operator==(const FrameUser&) const = default;
+};
+
 struct Frame {
-  std::uint32_t references = 0;  // page-table entries that map it; 0 only when free
+  std::uint32_t references = 0;  // users, and whoever else holds it; 0 only when free
+  std::uint32_t users = 0;       // page-table entries that map it (mapcount)
   FrameUse use = FrameUse::free;
-  TablePage* table = nullptr;  // use page_table: what it holds; owned by the PageTable
+  // Use anonymous: the one entry that maps it may be writable (PageAnonExclusive). Gone with fork, back with the first
+  // write fault that finds nobody else.
+  bool exclusive = false;
+  std::uint32_t more = 0;        // the other users: first link of a list in FrameTable::links_, 0 none
+  FrameUser user{};              // one of the users, if there are any
+  TablePage* table = nullptr;    // use page_table: what it holds; owned by the PageTable
 };
 
 class FrameTable {
@@ -45,8 +60,39 @@ class FrameTable {
     ++by_use_[static_cast<std::size_t>(use)];
     return Pfn(number);
   }
+  // A fresh frame whose only reference is that entry.
+  std::optional<Pfn> allocate_for(FrameUse use, FrameUser user) {
+    const std::optional<Pfn> pfn = allocate(use);
+    if (!pfn) return pfn;
+    Frame& frame = frames_[pfn->value];
+    frame.users = 1;
+    frame.user = user;
+    frame.exclusive = use == FrameUse::anonymous;
+    return pfn;
+  }
   void acquire(Pfn pfn);
   void release(Pfn pfn);  // the last reference frees it
+
+  // The reverse map. Each user holds a reference.
+  void map(Pfn pfn, FrameUser user);
+  void unmap(Pfn pfn, FrameUser user) {
+    if (Frame& frame = at(pfn); frame.users == 1 && frame.user == user) {
+      frame.users = 0;
+      frame.user = {};
+      release(pfn);
+      return;
+    }
+    unmap_one_of_many(pfn, user);
+  }
+  void move_user(Pfn pfn, FrameUser from, FrameUser to);
+  bool used_by(Pfn pfn, FrameUser user) const;
+  template <typename Visit>
+  void for_each_user(Pfn pfn, Visit&& visit) const {
+    const Frame& frame = at(pfn);
+    if (frame.users == 0) return;
+    visit(frame.user);
+    for (std::uint32_t at = frame.more; at != 0; at = links_[at].next) visit(links_[at].user);
+  }
 
   Frame& at(Pfn pfn) { return frames_[pfn.value]; }
   const Frame& at(Pfn pfn) const { return frames_[pfn.value]; }
@@ -57,11 +103,21 @@ class FrameTable {
   void check_invariants() const;
 
  private:
+  struct Link {
+    FrameUser user{};
+    std::uint32_t next = 0;
+  };
+
+  void unmap_one_of_many(Pfn pfn, FrameUser user);
+  FrameUser& find_user(Frame& frame, FrameUser user);
+
   std::uint64_t limit_;
   std::uint64_t in_use_ = 0;
   std::array<std::uint64_t, kFrameUses> by_use_{};
   std::vector<Frame> frames_;
   std::vector<std::uint64_t> free_;
+  std::vector<Link> links_{Link{}};  // users of frames that have several; number 0 is no link
+  std::uint32_t free_links_ = 0;
 };
 
 }  // namespace faultline::mm

@@ -68,7 +68,7 @@ void AddressSpace::check_invariants() const {
   vmas_.for_each([&](const Vma& vma) {
     const auto tag = static_cast<std::size_t>(vma.tag);
     mapped[tag] += vma.pages();
-    table.for_each(vma.start, vma.end, [&](std::uint64_t, const Pte& pte) {
+    table.for_each(vma.start, vma.end, [&](std::uint64_t at, const Pte& pte) {
       ++entries;
       FL_ASSERT(pte.present() == vma.accessible());
       FL_ASSERT(pte.present() != pte.protection_none());
@@ -76,7 +76,9 @@ void AddressSpace::check_invariants() const {
       if (pte.zero_page()) return;
       const Frame& frame = frames_.at(pte.pfn());
       FL_ASSERT(frame.use == FrameUse::anonymous || frame.use == FrameUse::file);
-      FL_ASSERT(frame.use != FrameUse::anonymous || vma.anon_vma != 0);
+      FL_ASSERT(frame.use != FrameUse::anonymous || vma.anon_vma != nullptr);
+      FL_ASSERT(!pte.writable() || frame.use != FrameUse::anonymous || frame.exclusive);
+      FL_ASSERT(frames_.used_by(pte.pfn(), {const_cast<AddressSpace*>(this), VirtAddr(at).vpn()}));
       ++(frame.use == FrameUse::anonymous ? resident : resident_file)[tag];
     });
   });

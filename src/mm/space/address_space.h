@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -54,6 +55,8 @@ class AddressSpace {
                const ResourceLimits& limits = {});
   AddressSpace(FrameTable& frames, const KernelProfile& profile) : AddressSpace(frames, profile, Layout{}) {}
   ~AddressSpace();
+  // The child's copy: the same mappings; anonymous pages are shared until someone writes. ENOMEM when frames run out.
+  Result<std::unique_ptr<AddressSpace>, Errno> fork();
   AddressSpace(const AddressSpace&) = delete;
   AddressSpace& operator=(const AddressSpace&) = delete;
 
@@ -104,9 +107,9 @@ class AddressSpace {
   // fault.cc
   Access access_slowly(VirtAddr address, bool write);
   Access handle_fault(Vma& vma, std::uint64_t address, bool write, Pte& pte);
-  Access fault_in_anonymous(Vma& vma, bool write, Pte& pte);
-  Access fault_in_file(Vma& vma, bool write, Pte& pte);
-  Access write_to_protected(Vma& vma, Pte& pte);
+  Access fault_in_anonymous(Vma& vma, bool write, Pte& pte, FrameUser user);
+  Access fault_in_file(Vma& vma, bool write, Pte& pte, FrameUser user);
+  Access write_to_protected(Vma& vma, Pte& pte, FrameUser user);
   Access fault_done(const Vma& vma, FaultPath path);
   Vma* expand_stack(std::uint64_t address);
   void prepare_anon_vma(Vma& vma);
@@ -131,6 +134,10 @@ class AddressSpace {
   // munmap.cc
   Result<void, Errno> unmap_range(std::uint64_t start, std::uint64_t end);
   void zap(const Vma& vma, std::uint64_t start, std::uint64_t end);
+  void drop_entry(const Vma& vma, Pte& pte, FrameUser user);  // the entry, its frame and its count
+
+  // fork.cc
+  bool copy_entries(const Vma& vma, AddressSpace& child, const Vma& child_vma);
 
   // mprotect.cc, madvise.cc, brk.cc
   void change_protection(const Vma& vma, std::uint64_t start, std::uint64_t end);
@@ -155,7 +162,6 @@ class AddressSpace {
   ResourceLimits limits_;
   std::uint64_t brk_ = 0;
   std::uint32_t next_shared_file_ = 0x8000'0000;  // shared anonymous memory is a file of its own (shmem)
-  AnonVmaId next_anon_vma_ = 1;
   VmaTree vmas_;
   PageTable table_;
   Statistics statistics_;

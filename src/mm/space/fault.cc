@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "mm/space/address_space.h"
+#include "mm/space/anon_vma.h"
 
 namespace faultline::mm {
 
@@ -35,18 +36,21 @@ Access AddressSpace::access_slowly(VirtAddr address, bool write) {
 
 Access AddressSpace::handle_fault(Vma& vma, std::uint64_t address, bool write, Pte& pte) {
   FL_ASSERT(vma.contains(address));
-  if (pte.none()) return vma.anonymous() ? fault_in_anonymous(vma, write, pte) : fault_in_file(vma, write, pte);
+  const FrameUser user{this, VirtAddr(address).vpn()};
+  if (pte.none()) {
+    return vma.anonymous() ? fault_in_anonymous(vma, write, pte, user) : fault_in_file(vma, write, pte, user);
+  }
   FL_ASSERT(write && pte.present());
-  return write_to_protected(vma, pte);
+  return write_to_protected(vma, pte, user);
 }
 
-Access AddressSpace::fault_in_anonymous(Vma& vma, bool write, Pte& pte) {
+Access AddressSpace::fault_in_anonymous(Vma& vma, bool write, Pte& pte, FrameUser user) {
   if (!write) {
     pte = Pte::make(frames_.zero_frame(), entry_flags(vma, false) | Pte::kZeroPage | Pte::kAccessed);
     return fault_done(vma, FaultPath::zero_page);
   }
-  if (vma.anon_vma == 0) prepare_anon_vma(vma);
-  const std::optional<Pfn> pfn = frames_.allocate(FrameUse::anonymous);
+  if (vma.anon_vma == nullptr) prepare_anon_vma(vma);
+  const std::optional<Pfn> pfn = frames_.allocate_for(FrameUse::anonymous, user);
   if (!pfn) return Access::out_of_memory;
   pte = Pte::make(*pfn, entry_flags(vma, true) | Pte::kAccessed | Pte::kDirty);
   ++statistics_.of(vma.tag).resident_pages;
@@ -56,11 +60,11 @@ Access AddressSpace::fault_in_anonymous(Vma& vma, bool write, Pte& pte) {
 }
 
 // An opaque file: its pages are always in the page cache, each fault maps one. A private write copies at once.
-Access AddressSpace::fault_in_file(Vma& vma, bool write, Pte& pte) {
+Access AddressSpace::fault_in_file(Vma& vma, bool write, Pte& pte, FrameUser user) {
   const bool shared = (vma.flags & kVmShared) != 0;
   const bool copy = write && !shared;
-  if (copy && vma.anon_vma == 0) prepare_anon_vma(vma);
-  const std::optional<Pfn> pfn = frames_.allocate(copy ? FrameUse::anonymous : FrameUse::file);
+  if (copy && vma.anon_vma == nullptr) prepare_anon_vma(vma);
+  const std::optional<Pfn> pfn = frames_.allocate_for(copy ? FrameUse::anonymous : FrameUse::file, user);
   if (!pfn) return Access::out_of_memory;
   pte = Pte::make(*pfn, entry_flags(vma, copy || shared) | Pte::kAccessed | (write ? Pte::kDirty : 0));
   ++(copy ? statistics_.of(vma.tag).resident_pages : statistics_.of(vma.tag).resident_file_pages);
@@ -69,22 +73,21 @@ Access AddressSpace::fault_in_file(Vma& vma, bool write, Pte& pte) {
   return fault_done(vma, copy ? FaultPath::cow_copy : FaultPath::file_map);
 }
 
-Access AddressSpace::write_to_protected(Vma& vma, Pte& pte) {
-  const bool zero = pte.zero_page();
-  const bool file = !zero && frames_.at(pte.pfn()).use == FrameUse::file;
-  const bool copy = zero || (file && (vma.flags & kVmShared) == 0);
-  if (!copy) {
-    pte.bits |= Pte::kWritable | Pte::kAccessed | Pte::kDirty;
-    return fault_done(vma, FaultPath::cow_reuse);
+// do_wp_page(): our own page is made writable, anything else is copied.
+Access AddressSpace::write_to_protected(Vma& vma, Pte& pte, FrameUser user) {
+  if (!pte.zero_page()) {
+    Frame& frame = frames_.at(pte.pfn());
+    const bool anonymous = frame.use == FrameUse::anonymous;
+    if (anonymous && frame.references == 1) frame.exclusive = true;  // wp_can_reuse_anon_folio(): the others are gone
+    if (anonymous ? frame.exclusive : (vma.flags & kVmShared) != 0) {
+      pte.bits |= Pte::kWritable | Pte::kAccessed | Pte::kDirty;
+      return fault_done(vma, FaultPath::cow_reuse);
+    }
   }
-  if (vma.anon_vma == 0) prepare_anon_vma(vma);
-  const std::optional<Pfn> pfn = frames_.allocate(FrameUse::anonymous);
+  if (vma.anon_vma == nullptr) prepare_anon_vma(vma);
+  const std::optional<Pfn> pfn = frames_.allocate_for(FrameUse::anonymous, user);
   if (!pfn) return Access::out_of_memory;
-  if (file) {
-    frames_.release(pte.pfn());
-    --statistics_.of(vma.tag).resident_file_pages;
-    --statistics_.resident_pages;
-  }
+  drop_entry(vma, pte, user);
   pte = Pte::make(*pfn, entry_flags(vma, true) | Pte::kAccessed | Pte::kDirty);
   ++statistics_.of(vma.tag).resident_pages;
   ++statistics_.resident_pages;
@@ -113,12 +116,14 @@ void AddressSpace::prepare_anon_vma(Vma& vma) {
   };
   const Vma* above = vmas_.find(vma.end);
   const Vma* below = vmas_.before(vma.start);
-  if (above != nullptr && above->anon_vma != 0 && compatible(vma, *above)) {
-    vma.anon_vma = above->anon_vma;
-  } else if (below != nullptr && below->anon_vma != 0 && compatible(*below, vma)) {
-    vma.anon_vma = below->anon_vma;
+  // An anon_vma that came through a fork is not handed on (reusable_anon_vma()).
+  const auto reusable = [](const Vma* one) { return one != nullptr && one->anon_vma != nullptr && !one->anon_vma->inherited(); };
+  if (reusable(above) && compatible(vma, *above)) {
+    VmaTree::set_anon_vma(vma, above->anon_vma);
+  } else if (reusable(below) && compatible(*below, vma)) {
+    VmaTree::set_anon_vma(vma, below->anon_vma);
   } else {
-    vma.anon_vma = next_anon_vma_++;
+    VmaTree::set_anon_vma(vma, new_anon_chain());
   }
 }
 

@@ -15,6 +15,10 @@ bool known(Madvice advice) {
     case Madvice::will_need:
     case Madvice::dont_need:
     case Madvice::free:
+    case Madvice::dont_fork:
+    case Madvice::do_fork:
+    case Madvice::wipe_on_fork:
+    case Madvice::keep_on_fork:
     case Madvice::huge_page:
     case Madvice::no_huge_page:
     case Madvice::cold:
@@ -74,6 +78,13 @@ Result<void, Errno> AddressSpace::advise_vma(Vma& vma, std::uint64_t start, std:
     case Madvice::sequential: flags = (flags & ~kVmRandomRead) | kVmSequentialRead; break;
     case Madvice::huge_page: flags = (flags & ~kVmNoHugePage) | kVmHugePage; break;
     case Madvice::no_huge_page: flags = (flags & ~kVmHugePage) | kVmNoHugePage; break;
+    case Madvice::dont_fork: flags |= kVmDontCopy; break;
+    case Madvice::do_fork: flags &= ~kVmDontCopy; break;
+    case Madvice::wipe_on_fork:
+      if (!vma.anonymous()) return fail(Errno::inval);
+      flags |= kVmWipeOnFork;
+      break;
+    case Madvice::keep_on_fork: flags &= ~kVmWipeOnFork; break;
     default: return {};  // will_need: nothing is swapped out, nothing to read
   }
   if (flags == vma.flags) return {};

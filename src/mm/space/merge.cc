@@ -2,6 +2,7 @@
 // vma_merge_existing_range(), vma_modify_flags(), split_vma().
 #include "base/assert.h"
 #include "mm/space/address_space.h"
+#include "mm/space/anon_vma.h"
 
 namespace faultline::mm {
 
@@ -11,9 +12,18 @@ bool same_kind(const Vma& a, const Vma& b) {
   return a.flags == b.flags && a.kind == b.kind && a.file == b.file && a.tag == b.tag;
 }
 // Pages faulted in on both sides must belong to one anon_vma: a page's reverse mapping names it.
-bool anon_vmas_agree(AnonVmaId a, AnonVmaId b) { return a == 0 || b == 0 || a == b; }
+bool anon_vmas_agree(const AnonChain* a, const AnonChain* b) { return a == nullptr || b == nullptr || a->own == b->own; }
 
-AnonVmaId first_set(AnonVmaId a, AnonVmaId b, AnonVmaId c = 0) { return a != 0 ? a : (b != 0 ? b : c); }
+// is_mergeable_anon_vma(): a side without pages takes over the other's anon_vma, unless that one came through a fork.
+bool may_share(const AnonChain* a, const AnonChain* b) {
+  if (a != nullptr && b != nullptr) return a->own == b->own;
+  const AnonChain* given = a != nullptr ? a : b;
+  return given == nullptr || !given->inherited();
+}
+
+AnonChain* first_set(AnonChain* a, AnonChain* b, AnonChain* c = nullptr) {
+  return a != nullptr ? a : (b != nullptr ? b : c);
+}
 
 }  // namespace
 
@@ -26,14 +36,14 @@ void AddressSpace::find_neighbours(MergeRequest& request) {
 
 bool AddressSpace::can_merge_left(const MergeRequest& request) const {
   const Vma* prev = request.prev;
-  return prev != nullptr && same_kind(*prev, request.range) && anon_vmas_agree(prev->anon_vma, request.range.anon_vma) &&
+  return prev != nullptr && same_kind(*prev, request.range) && may_share(prev->anon_vma, request.range.anon_vma) &&
          prev->pgoff + prev->pages() == request.range.pgoff;
 }
 
 bool AddressSpace::can_merge_right(const MergeRequest& request, bool left) const {
   const Vma* next = request.next;
   if (next == nullptr || !same_kind(*next, request.range)) return false;
-  if (!anon_vmas_agree(next->anon_vma, request.range.anon_vma)) return false;
+  if (!may_share(next->anon_vma, request.range.anon_vma)) return false;
   if (request.range.pgoff + request.range.pages() != next->pgoff) return false;
   // Both neighbours may suit the range and yet not each other; then the left one is taken alone.
   return !left || anon_vmas_agree(request.prev->anon_vma, next->anon_vma);
@@ -48,19 +58,18 @@ Vma* AddressSpace::merge_new(MergeRequest request, bool only_expand) {
   if (left) {
     const std::uint64_t start = request.prev->start;
     std::uint64_t end = request.range.end;
-    AnonVmaId anon_vma = first_set(request.prev->anon_vma, request.range.anon_vma);
+    AnonChain* const next_chain = right ? request.next->anon_vma : nullptr;
+    VmaTree::set_anon_vma(*request.prev, first_set(request.prev->anon_vma, request.range.anon_vma, next_chain));
     if (right) {
       end = request.next->end;
-      anon_vma = first_set(anon_vma, request.next->anon_vma);
       vmas_.erase(request.next->start);
     }
     Vma* merged = vmas_.containing(start);
-    merged->anon_vma = anon_vma;
     vmas_.resize(*merged, start, end);
     return merged;
   }
   request.next->pgoff = request.range.pgoff;
-  request.next->anon_vma = first_set(request.next->anon_vma, request.range.anon_vma);
+  VmaTree::set_anon_vma(*request.next, first_set(request.next->anon_vma, request.range.anon_vma));
   vmas_.resize(*request.next, request.range.start, request.next->end);
   return request.next;
 }
@@ -103,7 +112,8 @@ Result<void, Errno> AddressSpace::modify(Vma& vma, std::uint64_t start, std::uin
     const Vma middle = vma;
     if (left) {
       const std::uint64_t prev_start = request.prev->start;
-      AnonVmaId anon_vma = first_set(request.prev->anon_vma, right ? request.next->anon_vma : 0, middle.anon_vma);
+      AnonChain* const next_chain = right ? request.next->anon_vma : nullptr;
+      VmaTree::set_anon_vma(*request.prev, first_set(request.prev->anon_vma, next_chain, middle.anon_vma));
       const std::uint64_t merged_end = right ? request.next->end : end;
       if (right) vmas_.erase(request.next->start);
       if (at_end) {
@@ -114,14 +124,13 @@ Result<void, Errno> AddressSpace::modify(Vma& vma, std::uint64_t start, std::uin
         vmas_.resize(*rest, end, middle.end);
       }
       Vma* merged = vmas_.containing(prev_start);
-      merged->anon_vma = anon_vma;
       vmas_.resize(*merged, prev_start, merged_end);
       return {};
     }
     if (right) {
       const std::uint64_t next_end = request.next->end;
       request.next->pgoff = request.range.pgoff;
-      request.next->anon_vma = first_set(request.next->anon_vma, middle.anon_vma);
+      VmaTree::set_anon_vma(*request.next, first_set(request.next->anon_vma, middle.anon_vma));
       if (at_start) {
         vmas_.erase(middle.start);
       } else {

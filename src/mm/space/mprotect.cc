@@ -28,7 +28,7 @@ Result<void, Errno> AddressSpace::mprotect(VirtAddr address, ByteCount length, P
         const std::uint64_t pages = (to - at) >> kPageShift;
         if (!may_expand(flags, pages) && may_expand(vma->flags, pages)) return fail(Errno::nomem);
         if ((vma->flags & (kVmAccount | kVmWrite | kVmShared | kVmNoReserve)) == 0) flags |= kVmAccount;
-      } else if ((vma->flags & kVmAccount) != 0 && vma->anonymous() && vma->anon_vma == 0) {
+      } else if ((vma->flags & kVmAccount) != 0 && vma->anonymous() && vma->anon_vma == nullptr) {
         flags &= ~kVmAccount;
       }
       FL_CHECK(modify(*vma, at, to, flags));
@@ -43,8 +43,10 @@ void AddressSpace::change_protection(const Vma& vma, std::uint64_t start, std::u
   const bool upgrade = vma.writable() && profile_.mprotect_upgrades_ptes;
   table_.for_each(start, end, [&](std::uint64_t, Pte& pte) {
     const std::uint64_t kept = pte.bits & (Pte::kFrameMask | Pte::kAccessed | Pte::kDirty | Pte::kZeroPage);
-    const bool own = !pte.zero_page() && frames_.at(pte.pfn()).use == FrameUse::anonymous;
-    const bool shared_file = !own && !pte.zero_page() && (vma.flags & kVmShared) != 0;
+    // A page that a fork left shared stays read-only: only a write fault finds out whether anyone else still has it.
+    const bool anonymous = !pte.zero_page() && frames_.at(pte.pfn()).use == FrameUse::anonymous;
+    const bool own = anonymous && frames_.at(pte.pfn()).exclusive;
+    const bool shared_file = !anonymous && !pte.zero_page() && (vma.flags & kVmShared) != 0;
     pte.bits = kept | entry_flags(vma, upgrade && (own || shared_file));
   });
 }

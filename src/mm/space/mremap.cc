@@ -142,7 +142,7 @@ Result<VirtAddr, Errno> AddressSpace::move_mapping(const MremapArguments& argume
   moved.start = to;
   moved.end = to + arguments.new_length.value;
   // Without a faulted page nothing refers to the old offset: the mapping may take the one of its new place.
-  if (moved.anonymous() && moved.anon_vma == 0) moved.pgoff = to >> kPageShift;
+  if (moved.anonymous() && moved.anon_vma == nullptr) moved.pgoff = to >> kPageShift;
   add_mapping(moved, false);
   if (!move_page_tables(from, old_length, to)) {
     FL_CHECK(unmap_range(to, moved.end));
@@ -150,7 +150,7 @@ Result<VirtAddr, Errno> AddressSpace::move_mapping(const MremapArguments& argume
   }
   if ((arguments.flags & kRemapDontUnmap) != 0) {
     Vma* old = vmas_.containing(from);
-    if (old->start == from && old->end == from + old_length) old->anon_vma = 0;
+    if (old->start == from && old->end == from + old_length) VmaTree::set_anon_vma(*old, nullptr);
     return VirtAddr(to);
   }
   FL_CHECK(unmap_range(from, from + old_length));
@@ -167,6 +167,7 @@ bool AddressSpace::move_page_tables(std::uint64_t from, std::uint64_t length, st
   table_.for_each(from, from + length, [&](std::uint64_t at, Pte& pte) {
     Pte* target = table_.entry(VirtAddr(at - from + to).vpn());
     *target = pte;
+    if (!pte.zero_page()) frames_.move_user(pte.pfn(), {this, VirtAddr(at).vpn()}, {this, VirtAddr(at - from + to).vpn()});
     pte = Pte{};
   });
   return true;

@@ -55,20 +55,18 @@ Result<void, Errno> AddressSpace::unmap_range(std::uint64_t start, std::uint64_t
 
 // Gives back every frame of [start, end), a part of vma.
 void AddressSpace::zap(const Vma& vma, std::uint64_t start, std::uint64_t end) {
-  TagStatistics& tag = statistics_.of(vma.tag);
-  table_.for_each(start, end, [&](std::uint64_t, Pte& pte) {
-    if (!pte.zero_page()) {
-      const Pfn pfn = pte.pfn();
-      if (frames_.at(pfn).use == FrameUse::anonymous) {
-        --tag.resident_pages;
-      } else {
-        --tag.resident_file_pages;
-      }
-      --statistics_.resident_pages;
-      frames_.release(pfn);
-    }
-    pte = Pte{};
-  });
+  table_.for_each(start, end, [&](std::uint64_t at, Pte& pte) { drop_entry(vma, pte, {this, VirtAddr(at).vpn()}); });
+}
+
+void AddressSpace::drop_entry(const Vma& vma, Pte& pte, FrameUser user) {
+  if (!pte.zero_page()) {
+    const Pfn pfn = pte.pfn();
+    TagStatistics& tag = statistics_.of(vma.tag);
+    --(frames_.at(pfn).use == FrameUse::anonymous ? tag.resident_pages : tag.resident_file_pages);
+    --statistics_.resident_pages;
+    frames_.unmap(pfn, user);
+  }
+  pte = Pte{};
 }
 
 }  // namespace faultline::mm

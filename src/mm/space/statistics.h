@@ -50,6 +50,11 @@ struct Statistics {
     for (const TagStatistics& tag : by_tag) sum += tag.minor_faults;
     return sum;
   }
+  std::uint64_t major_faults() const {
+    std::uint64_t sum = 0;
+    for (const TagStatistics& tag : by_tag) sum += tag.major_faults;
+    return sum;
+  }
   std::uint64_t mapped_pages() const {
     std::uint64_t sum = 0;
     for (const TagStatistics& tag : by_tag) sum += tag.mapped_pages;

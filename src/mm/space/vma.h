@@ -28,17 +28,17 @@ inline constexpr VmFlags kVmHugePage = 1u << 7;
 inline constexpr VmFlags kVmNoHugePage = 1u << 8;
 inline constexpr VmFlags kVmRandomRead = 1u << 9;
 inline constexpr VmFlags kVmSequentialRead = 1u << 10;
+inline constexpr VmFlags kVmDontCopy = 1u << 11;    // MADV_DONTFORK
+inline constexpr VmFlags kVmWipeOnFork = 1u << 12;
 inline constexpr VmFlags kVmAccess = kVmRead | kVmWrite | kVmExec;
 
-// The identity that decides whether two mappings with faulted pages may merge: mappings share one AnonVmaId when the
-// kernel would let them share a struct anon_vma. 0: no page was ever faulted in.
-using AnonVmaId = std::uint64_t;
+struct AnonChain;  // space/anon_vma.h
 
 struct Vma {
   std::uint64_t start = 0;   // bytes, page aligned
   std::uint64_t end = 0;     // exclusive
   std::uint64_t pgoff = 0;   // pages; anonymous: start >> 12 at the time of the first fault, so a moved mapping keeps it
-  AnonVmaId anon_vma = 0;
+  AnonChain* anon_vma = nullptr;  // null: no anonymous page was ever faulted in. VmaTree counts its users
   VmFlags flags = 0;
   VmaKind kind = VmaKind::anonymous;
   VmaTag tag = VmaTag::other;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "mm/space/anon_vma.h"
 
 namespace faultline::mm {
 
@@ -13,6 +14,16 @@ std::uint64_t guarded_start(const Vma& vma, std::uint64_t guard) {
   return vma.start > guard ? vma.start - guard : 0;
 }
 }  // namespace
+
+VmaTree::~VmaTree() {
+  for_each([](const Vma& vma) { release(vma.anon_vma); });
+}
+
+void VmaTree::set_anon_vma(Vma& vma, AnonChain* chain) {
+  acquire(chain);
+  release(vma.anon_vma);
+  vma.anon_vma = chain;
+}
 
 std::size_t VmaTree::block_of(std::uint64_t address) const {
   const auto above = std::upper_bound(first_starts_.begin(), first_starts_.end(), address);
@@ -84,6 +95,7 @@ Vma* VmaTree::insert(const Vma& vma) {
   Vma* const place = std::partition_point(begin, end, [&](const Vma& other) { return other.start < vma.start; });
   std::move_backward(place, end, end + 1);
   *place = vma;
+  acquire(vma.anon_vma);
   ++block.count;
   ++size_;
   bounds_changed(at);
@@ -93,6 +105,7 @@ Vma* VmaTree::insert(const Vma& vma) {
 void VmaTree::erase(std::uint64_t start) {
   Vma* const vma = find(start);
   FL_ASSERT(vma != nullptr && vma->start == start);
+  release(vma->anon_vma);
   const Position at = locate(*vma);
   Block& block = *blocks_[at.block];
   std::move(vma + 1, block.vmas.data() + block.count, vma);

@@ -17,11 +17,16 @@ namespace faultline::mm {
 
 class VmaTree {
  public:
+  VmaTree() = default;
+  ~VmaTree();  // lets go of the AnonChains
+  VmaTree(const VmaTree&) = delete;
+  VmaTree& operator=(const VmaTree&) = delete;
+
   std::uint64_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
   // Pointers stay valid until the next insert or erase. Start and end are changed with resize() only; the other members
-  // may be written through the pointer.
+  // may be written through the pointer, anon_vma with set_anon_vma() only.
   Vma* find(std::uint64_t address);  // the first mapping that ends above address (find_vma)
   const Vma* find(std::uint64_t address) const { return const_cast<VmaTree*>(this)->find(address); }
   Vma* containing(std::uint64_t address) {  // vma_lookup
@@ -40,6 +45,7 @@ class VmaTree {
   Vma* insert(const Vma& vma);                                       // must not overlap
   void erase(std::uint64_t start);                                   // the mapping that starts there
   void resize(Vma& vma, std::uint64_t start, std::uint64_t end);     // neighbours must leave room; pgoff is the caller's
+  static void set_anon_vma(Vma& vma, AnonChain* chain);              // chain gains this user, the old one loses it
 
   // The highest free [address, address + length) within [floor, ceiling). A mapping that grows down keeps `guard`
   // bytes free below itself. Linux: unmapped_area_topdown().

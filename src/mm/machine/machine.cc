@@ -1,0 +1,78 @@
+#include "mm/machine/machine.h"
+
+#include "base/assert.h"
+
+namespace faultline::mm {
+
+std::unique_ptr<Machine> Machine::create(const MachineConfig& config) {
+  return std::unique_ptr<Machine>(new Machine(config));
+}
+
+Machine::Machine(const MachineConfig& config) : config_(config), frames_(config.frames) {}
+
+Pid Machine::add(Pid parent, std::shared_ptr<AddressSpace> space) {
+  const Pid pid = next_pid_++;
+  processes_.emplace(pid, std::make_unique<Process>(pid, parent, std::move(space)));
+  return pid;
+}
+
+Process& Machine::start(const AddressSpace::Layout& layout, const ResourceLimits& limits) {
+  return process(add(0, std::make_shared<AddressSpace>(frames_, config_.profile, layout, limits)));
+}
+
+Process* Machine::find(Pid pid) {
+  const auto found = processes_.find(pid);
+  return found == processes_.end() ? nullptr : found->second.get();
+}
+
+Process& Machine::process(Pid pid) {
+  Process* found = find(pid);
+  FL_ASSERT(found != nullptr);
+  return *found;
+}
+
+Result<Pid, Errno> Machine::fork(Pid parent) {
+  FL_TRY(std::unique_ptr<AddressSpace> space, process(parent).space_->fork());
+  return add(parent, std::move(space));
+}
+
+Pid Machine::clone_vm(Pid parent) { return add(parent, process(parent).space_); }
+
+Pid Machine::vfork(Pid parent) {
+  FL_ASSERT(!process(parent).waits_for_vfork());
+  const Pid child = clone_vm(parent);
+  process(parent).vfork_child_ = child;
+  return child;
+}
+
+void Machine::end_vfork(Process& child) {
+  Process* parent = find(child.parent_);
+  if (parent != nullptr && parent->vfork_child_ == child.pid_) parent->vfork_child_ = 0;
+}
+
+AddressSpace& Machine::exec(Pid pid, const AddressSpace::Layout& layout, const ResourceLimits& limits) {
+  Process& changed = process(pid);
+  end_vfork(changed);
+  changed.space_ = std::make_shared<AddressSpace>(frames_, config_.profile, layout, limits);
+  return *changed.space_;
+}
+
+FaultCounters Machine::exit(Pid pid) {
+  Process& gone = process(pid);
+  end_vfork(gone);
+  const FaultCounters counted = gone.faults_;
+  processes_.erase(pid);
+  return counted;
+}
+
+void Machine::check_invariants() const {
+  frames_.check_invariants();
+  for (const auto& [pid, one] : processes_) {
+    FL_ASSERT(one->pid() == pid);
+    one->space().check_invariants();
+    const auto child = processes_.find(one->vfork_child_);
+    FL_ASSERT(!one->waits_for_vfork() || (child != processes_.end() && child->second->shares_space_with(*one)));
+  }
+}
+
+}  // namespace faultline::mm

@@ -1,0 +1,60 @@
+// Machine: one computer: frames, kernel profile, processes, a clock. Two machines side by side are two objects.
+// Counterpart: what kernel_clone(), do_exit() and begin_new_exec() do to memory (kernel/fork.c, kernel/exit.c, fs/exec.c).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "mm/errno.h"
+#include "mm/kernel_profile.h"
+#include "mm/machine/process.h"
+#include "mm/machine/virtual_clock.h"
+#include "mm/phys/frame_table.h"
+
+namespace faultline::mm {
+
+struct MachineConfig {
+  KernelProfile profile = KernelProfile::linux_6_18();
+  std::uint64_t frames = FrameTable::kNoLimit;
+};
+
+class Machine {
+ public:
+  static std::unique_ptr<Machine> create(const MachineConfig& config = {});
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  // A first process with an empty address space, as execve leaves it before anything is mapped.
+  Process& start(const AddressSpace::Layout& layout = {}, const ResourceLimits& limits = {});
+
+  Result<Pid, Errno> fork(Pid parent);
+  Pid clone_vm(Pid parent);  // clone(CLONE_VM) without CLONE_THREAD: another process in the same address space
+  Pid vfork(Pid parent);     // the same, and the parent runs no more until the child execs or exits
+  // execve: the process leaves its address space for an empty one, which is returned.
+  AddressSpace& exec(Pid pid, const AddressSpace::Layout& layout = {}, const ResourceLimits& limits = {});
+  // The process is gone, its memory with the last process that uses it. Its counters are returned (wait4's rusage).
+  FaultCounters exit(Pid pid);
+
+  Process& process(Pid pid);  // must exist
+  Process* find(Pid pid);
+  const std::map<Pid, std::unique_ptr<Process>>& processes() const { return processes_; }
+  const FrameTable& frames() const { return frames_; }
+  FrameTable& frames() { return frames_; }
+  const KernelProfile& profile() const { return config_.profile; }
+  VirtualClock& clock() { return clock_; }
+  void check_invariants() const;
+
+ private:
+  explicit Machine(const MachineConfig& config);
+  Pid add(Pid parent, std::shared_ptr<AddressSpace> space);
+  void end_vfork(Process& child);
+
+  MachineConfig config_;
+  FrameTable frames_;
+  VirtualClock clock_;
+  Pid next_pid_ = 1;
+  std::map<Pid, std::unique_ptr<Process>> processes_;
+};
+
+}  // namespace faultline::mm

@@ -1,0 +1,58 @@
+// fork(2), the memory's part. Counterpart: dup_mmap() (kernel/fork.c), anon_vma_fork() (mm/rmap.c), copy_page_range()
+// (mm/memory.c).
+#include "mm/space/address_space.h"
+#include "mm/space/anon_vma.h"
+
+namespace faultline::mm {
+
+Result<std::unique_ptr<AddressSpace>, Errno> AddressSpace::fork() {
+  if (frames_.in_use() == frames_.limit()) return fail(Errno::nomem);  // not even a root table
+  auto child = std::make_unique<AddressSpace>(frames_, profile_, layout_, limits_);
+  child->brk_ = brk_;
+  bool enough = true;
+  vmas_.for_each([&](const Vma& vma) {
+    if (!enough || (vma.flags & kVmDontCopy) != 0) return;
+    const bool wiped = (vma.flags & kVmWipeOnFork) != 0;
+    Vma copy = vma;
+    copy.anon_vma = wiped || vma.anon_vma == nullptr ? nullptr : fork_anon_chain(*vma.anon_vma);
+    const Vma& inserted = *child->vmas_.insert(copy);
+    child->count_mapped(copy.tag, copy.pages());
+    // Without anonymous pages of its own a mapping's entries are left to the child's faults (vma_needs_copy()).
+    if (copy.anon_vma != nullptr) enough = copy_entries(vma, *child, inserted);
+  });
+  if (!enough) return fail(Errno::nomem);
+  child->note_peak();
+  return child;
+}
+
+// copy_pte_range(): the frames are shared; in private memory both sides lose the right to write without a fault.
+bool AddressSpace::copy_entries(const Vma& vma, AddressSpace& child, const Vma& child_vma) {
+  bool enough = true;
+  TagStatistics& counted = child.statistics_.of(child_vma.tag);
+  table_.for_each_table(vma.start, vma.end, [&](std::uint64_t start, std::uint64_t end) {
+    if (!enough) return;
+    Pte* target = child.table_.make_entry(VirtAddr(start).vpn());
+    if (target == nullptr) {
+      enough = false;
+      return;
+    }
+    const Vpn first = VirtAddr(start).vpn();
+    table_.for_each(start, end, [&](std::uint64_t at, Pte& pte) {
+      const std::uint64_t index = VirtAddr(at).vpn().value - first.value;
+      if (!pte.zero_page()) {
+        Frame& frame = frames_.at(pte.pfn());
+        frame.exclusive = false;
+        frames_.map(pte.pfn(), {&child, VirtAddr(at).vpn()});
+        ++(frame.use == FrameUse::anonymous ? counted.resident_pages : counted.resident_file_pages);
+        ++child.statistics_.resident_pages;
+      }
+      if ((vma.flags & kVmShared) == 0) pte.bits &= ~Pte::kWritable;
+      target[index] = pte;
+      target[index].bits &= ~Pte::kAccessed;
+      if ((vma.flags & kVmShared) != 0) target[index].bits &= ~Pte::kDirty;
+    });
+  });
+  return enough;
+}
+
+}  // namespace faultline::mm
