@@ -20,6 +20,7 @@ struct KernelProfile {
   std::uint64_t huge_page_size = 2 * 1024 * 1024;
   bool aligns_huge_anonymous_maps = true;     // since 6.7: an anonymous map of n x 2 MiB without a hint is 2 MiB aligned
   bool mprotect_upgrades_ptes = true;         // since 6.0: making a mapping writable makes its own pages writable at once
+  bool madvise_frees_tables = true;           // since 6.14 (PT_RECLAIM): MADV_DONTNEED of 2 MiB gives its table back too
   bool mremap_moves_many_vmas = true;         // since 6.17: MREMAP_FIXED with equal lengths may span several VMAs
 
   static constexpr KernelProfile linux_6_18() { return {}; }
@@ -29,6 +30,7 @@ struct KernelProfile {
     profile.name = "linux-6.1";
     profile.mmap_min_addr = 65536;
     profile.aligns_huge_anonymous_maps = false;
+    profile.madvise_frees_tables = false;
     profile.mremap_moves_many_vmas = false;
     return profile;
   }
@@ -38,7 +40,16 @@ struct KernelProfile {
 struct ResourceLimits {
   std::uint64_t address_space = kUnlimited;  // RLIMIT_AS
   std::uint64_t data = kUnlimited;           // RLIMIT_DATA
+  std::uint64_t data_hard = kUnlimited;      // its hard limit
   std::uint64_t stack = 8 * 1024 * 1024;     // RLIMIT_STACK
+  std::uint64_t memlock = 8 * 1024 * 1024;   // RLIMIT_MEMLOCK
+};
+
+// capabilities(7), the ones memory calls ask for.
+struct Capabilities {
+  bool ipc_lock = false;   // CAP_IPC_LOCK: RLIMIT_MEMLOCK does not hold
+  bool sys_admin = false;  // CAP_SYS_ADMIN: may use the last of the commit limit
+  bool sys_rawio = false;  // CAP_SYS_RAWIO: may map below mmap_min_addr
 };
 
 }  // namespace faultline::mm

@@ -1,5 +1,7 @@
 #include "mm/paging/page_table.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 
 namespace faultline::mm {
@@ -45,6 +47,30 @@ void PageTable::drop_below(Pfn pfn, int level) {
 void PageTable::remember(Vpn vpn, TablePage* leaf) {
   const std::uint64_t region = vpn.value / kEntriesPerTable;
   cache_[region % kCacheSlots] = CacheSlot{region, leaf};
+}
+
+void PageTable::forget(std::uint64_t region) {
+  CacheSlot& slot = cache_[region % kCacheSlots];
+  if (slot.region == region) slot = CacheSlot{};
+}
+
+void PageTable::free_empty_leaves(std::uint64_t start, std::uint64_t end) {
+  constexpr std::uint64_t span = table_span(1);
+  for (std::uint64_t at = (start + span - 1) / span * span; at < end && end - at >= span; at += span) {
+    TablePage* above = &table(root_);
+    for (int level = kLevels; level > 2 && above != nullptr; --level) {
+      const Pte step = above->entries[table_index(at, level)];
+      above = step.present() ? &table(step.pfn()) : nullptr;
+    }
+    if (above == nullptr) continue;
+    Pte& entry = above->entries[table_index(at, 2)];
+    if (!entry.present()) continue;
+    const TablePage& leaf = table(entry.pfn());
+    if (!std::all_of(leaf.entries.begin(), leaf.entries.end(), [](Pte pte) { return pte.none(); })) continue;
+    forget(at / span);
+    drop_table(entry.pfn());
+    entry = Pte{};
+  }
 }
 
 const Pte* PageTable::entry(Vpn vpn) const {
@@ -114,11 +140,7 @@ bool PageTable::free_below(Pfn pfn, int level, std::uint64_t base, std::uint64_t
       const Pfn below = entry.pfn();
       if (!free_below(below, level - 1, base + index * span, start, end, floor, ceiling)) continue;
       entry = Pte{};
-      if (level == 2) {
-        const std::uint64_t region = (base + index * span) / table_span(1);
-        CacheSlot& slot = cache_[region % kCacheSlots];
-        if (slot.region == region) slot = CacheSlot{};
-      }
+      if (level == 2) forget((base + index * span) / table_span(1));
       drop_table(below);
     }
   }

@@ -79,6 +79,9 @@ class PageTable {
   // [floor, ceiling). Linux: free_pgtables().
   void free_tables(std::uint64_t start, std::uint64_t end, std::uint64_t floor, std::uint64_t ceiling);
 
+  // Frees the last-level tables that lie wholly in [start, end) and map nothing. Linux: try_to_free_pte() (PT_RECLAIM).
+  void free_empty_leaves(std::uint64_t start, std::uint64_t end);
+
   std::uint64_t table_pages() const { return table_pages_; }            // levels 1-3, what VmPTE counts
   ByteCount table_bytes() const { return PageCount(table_pages_).bytes(); }
   Pfn root() const { return root_; }
@@ -101,6 +104,7 @@ class PageTable {
   bool free_below(Pfn pfn, int level, std::uint64_t base, std::uint64_t start, std::uint64_t end, std::uint64_t floor,
                   std::uint64_t ceiling);
   void remember(Vpn vpn, TablePage* leaf);
+  void forget(std::uint64_t region);
   void count_below(Pfn pfn, int level, std::uint64_t& tables, std::uint64_t& entries) const;
   void drop_below(Pfn pfn, int level);
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/units.h"
+#include "mm/phys/commit_ledger.h"
 
 namespace faultline::mm {
 
@@ -29,6 +30,7 @@ struct Frame {
   std::uint32_t references = 0;  // users, and whoever else holds it; 0 only when free
   std::uint32_t users = 0;       // page-table entries that map it (mapcount)
   FrameUse use = FrameUse::free;
+  bool lazy_free = false;        // use anonymous: MADV_FREE was here and contents need not be kept (not PG_swapbacked)
   // Use anonymous: the one entry that maps it may be writable (PageAnonExclusive). Gone with fork, back with the first
   // write fault that finds nobody else.
   bool exclusive = false;
@@ -100,6 +102,8 @@ class FrameTable {
   std::uint64_t in_use() const { return in_use_; }
   std::uint64_t count(FrameUse use) const { return by_use_[static_cast<std::size_t>(use)]; }
   std::uint64_t limit() const { return limit_; }
+  CommitLedger& commit() { return commit_; }
+  const CommitLedger& commit() const { return commit_; }
   void check_invariants() const;
 
  private:
@@ -113,6 +117,7 @@ class FrameTable {
 
   std::uint64_t limit_;
   std::uint64_t in_use_ = 0;
+  CommitLedger commit_;
   std::array<std::uint64_t, kFrameUses> by_use_{};
   std::vector<Frame> frames_;
   std::vector<std::uint64_t> free_;

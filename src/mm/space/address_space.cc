@@ -11,7 +11,10 @@ AddressSpace::AddressSpace(FrameTable& frames, const KernelProfile& profile, con
     : frames_(frames), profile_(profile), layout_(layout), limits_(limits), brk_(layout.start_brk.value), table_(frames) {}
 
 AddressSpace::~AddressSpace() {
-  vmas_.for_each([this](const Vma& vma) { zap(vma, vma.start, vma.end); });
+  vmas_.for_each([this](const Vma& vma) {
+    zap(vma, vma.start, vma.end);
+    count_unmapped(vma, vma.pages());
+  });
 }
 
 void AddressSpace::set_start_brk(VirtAddr start) {
@@ -30,31 +33,12 @@ bool AddressSpace::resident(VirtAddr address) const {
   return pte != nullptr && pte->maps_frame();
 }
 
-// mm/mincore.c: a page counts when its entry is there, the zero page and PROT_NONE pages included.
-Result<std::vector<bool>, Errno> AddressSpace::mincore(VirtAddr address, ByteCount length) const {
-  if (!address.page_aligned()) return fail(Errno::inval);
-  std::vector<bool> pages;
-  const std::uint64_t end = address.value + page_ceil(length.value);
-  for (std::uint64_t at = address.value; at < end; at += kPageSize) {
-    if (vmas_.containing(at) == nullptr) return fail(Errno::nomem);
-    const Pte* pte = table_.entry(VirtAddr(at).vpn());
-    pages.push_back(pte != nullptr && !pte->none());
-  }
-  return pages;
-}
-
 // mm/mmap.c: may_expand_vm().
 bool AddressSpace::may_expand(VmFlags flags, std::uint64_t pages) const {
-  const std::uint64_t bytes = pages << kPageShift;
-  const std::uint64_t mapped = statistics_.mapped_pages() << kPageShift;
-  if (limits_.address_space != kUnlimited && mapped + bytes > limits_.address_space) return false;
-  const bool data = (flags & (kVmWrite | kVmShared | kVmGrowsDown)) == kVmWrite;
-  if (limits_.data == kUnlimited || !data) return true;
-  std::uint64_t data_pages = 0;
-  vmas_.for_each([&](const Vma& vma) {
-    if ((vma.flags & (kVmWrite | kVmShared | kVmGrowsDown)) == kVmWrite) data_pages += vma.pages();
-  });
-  return (data_pages << kPageShift) + bytes <= limits_.data;
+  if (mapped_.total + pages > limits_.address_space >> kPageShift) return false;
+  if (!is_data_mapping(flags) || mapped_.data + pages <= limits_.data >> kPageShift) return true;
+  // A soft limit of 0 stands for the hard one: a workaround for Valgrind.
+  return limits_.data == 0 && mapped_.data + pages <= limits_.data_hard >> kPageShift;
 }
 
 void AddressSpace::check_invariants() const {
@@ -64,12 +48,19 @@ void AddressSpace::check_invariants() const {
   std::array<std::uint64_t, kVmaTags> resident_file{};
   std::array<std::uint64_t, kVmaTags> mapped{};
   std::uint64_t entries = 0;
+  MappedPages by_kind;
   auto& table = const_cast<PageTable&>(table_);  // for_each hands out entries; this visit only reads
   vmas_.for_each([&](const Vma& vma) {
     const auto tag = static_cast<std::size_t>(vma.tag);
     mapped[tag] += vma.pages();
+    by_kind.add(vma.flags, vma.pages());
+    FL_ASSERT((vma.flags & kVmLockedMask) != kVmLockOnFault);
     table.for_each(vma.start, vma.end, [&](std::uint64_t at, const Pte& pte) {
       ++entries;
+      if (pte.guard()) {
+        FL_ASSERT(pte.bits == Pte::kGuard);
+        return;
+      }
       FL_ASSERT(pte.present() == vma.accessible());
       FL_ASSERT(pte.present() != pte.protection_none());
       FL_ASSERT(!pte.writable() || (vma.writable() && !pte.zero_page()));
@@ -82,6 +73,8 @@ void AddressSpace::check_invariants() const {
       ++(frame.use == FrameUse::anonymous ? resident : resident_file)[tag];
     });
   });
+  by_kind.locked += stray_locked_;
+  FL_ASSERT(by_kind == mapped_);
   FL_ASSERT(entries == table_.count_entries());  // nothing is mapped outside the mappings
   std::uint64_t total = 0;
   for (std::size_t tag = 0; tag < kVmaTags; ++tag) {

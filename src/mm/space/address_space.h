@@ -16,6 +16,7 @@
 #include "mm/paging/page_table.h"
 #include "mm/phys/frame_table.h"
 #include "mm/space/flags.h"
+#include "mm/space/mapped_pages.h"
 #include "mm/space/statistics.h"
 #include "mm/space/vma_tree.h"
 
@@ -49,6 +50,7 @@ class AddressSpace {
     VirtAddr start_brk{0x5555'5557'8000};   // mm->start_brk
     VirtAddr mmap_base{0x7fff'f7ff'f000};   // top-down search starts below this
     VirtAddr mmap_floor{4096};              // and does not go below this
+    ByteCount data_length{};                // mm->end_data - start_data: counts against RLIMIT_DATA with the break
   };
 
   AddressSpace(FrameTable& frames, const KernelProfile& profile, const Layout& layout,
@@ -68,6 +70,13 @@ class AddressSpace {
   Result<void, Errno> madvise(VirtAddr address, ByteCount length, Madvice advice);
   VirtAddr brk(VirtAddr requested);  // brk(2) as the kernel answers it: the break afterwards, moved or not
   Result<std::vector<bool>, Errno> mincore(VirtAddr address, ByteCount length) const;  // one per page
+  Result<void, Errno> msync(VirtAddr address, ByteCount length, MsyncFlags flags);
+  Result<void, Errno> mlock(VirtAddr address, ByteCount length) { return mlock2(address, length, 0); }
+  Result<void, Errno> mlock2(VirtAddr address, ByteCount length, MlockFlags flags);
+  Result<void, Errno> munlock(VirtAddr address, ByteCount length);
+  Result<void, Errno> mlockall(MlockallFlags flags);
+  Result<void, Errno> munlockall();
+  void set_limits(const ResourceLimits& limits) { limits_ = limits; }  // setrlimit(2)
 
   // --- the process's accesses ---
   // One access to the page of `address`. A hit costs a few nanoseconds and looks at the page table alone, as hardware does.
@@ -83,12 +92,15 @@ class AddressSpace {
   // --- program break ---
   VirtAddr start_brk() const { return layout_.start_brk; }
   VirtAddr current_brk() const { return VirtAddr(brk_); }
+  void set_capabilities(const Capabilities& capabilities) { capabilities_ = capabilities; }
   void set_start_brk(VirtAddr start);  // execve's part; only before the first brk() that moves
 
   // --- what is there ---
   const VmaTree& vmas() const { return vmas_; }
   const PageTable& page_table() const { return table_; }
   const Statistics& statistics() const { return statistics_; }
+  const MappedPages& mapped() const { return mapped_; }
+  const ResourceLimits& limits() const { return limits_; }
   const Layout& layout() const { return layout_; }
   const KernelProfile& profile() const { return profile_; }
   bool resident(VirtAddr address) const;  // has a frame of its own
@@ -111,11 +123,25 @@ class AddressSpace {
   Access fault_in_file(Vma& vma, bool write, Pte& pte, FrameUser user);
   Access write_to_protected(Vma& vma, Pte& pte, FrameUser user);
   Access fault_done(const Vma& vma, FaultPath path);
-  Vma* expand_stack(std::uint64_t address);
   void prepare_anon_vma(Vma& vma);
   void note_peak();
-  void populate(std::uint64_t start, std::uint64_t end);
   static std::uint64_t entry_flags(const Vma& vma, bool writable);
+
+  // stack.cc
+  Vma* expand_stack(std::uint64_t address);
+  bool may_grow_stack(const Vma& vma, std::uint64_t size, std::uint64_t grow);
+
+  // populate.cc
+  Result<void, Errno> populate_vma(std::uint64_t start, std::uint64_t end);
+  Result<void, Errno> populate_range(std::uint64_t start, std::uint64_t end, bool ignore_errors);
+
+  // mlock.cc
+  bool may_lock() const { return limits_.memlock != 0 || capabilities_.ipc_lock; }
+  bool may_lock_more(VmFlags flags, std::uint64_t bytes) const;
+  Result<void, Errno> lock_range(std::uint64_t start, std::uint64_t end, VmFlags lock);
+  Result<void, Errno> lock_vma(Vma& vma, std::uint64_t start, std::uint64_t end, VmFlags lock);
+  void lock_all(MlockallFlags flags);
+  std::uint64_t locked_pages(std::uint64_t start, std::uint64_t end) const;
 
   // merge.cc
   void find_neighbours(MergeRequest& request);
@@ -125,24 +151,38 @@ class AddressSpace {
   Vma& add_mapping(const Vma& range, bool only_expand);    // merge_new or a mapping of its own
   Result<void, Errno> modify(Vma& vma, std::uint64_t start, std::uint64_t end, VmFlags flags);
   Result<void, Errno> split(std::uint64_t at);             // no mapping crosses `at` afterwards
+  void split_anyway(std::uint64_t at);                     // whatever max_map_count says
 
   // placement.cc
   Result<std::uint64_t, Errno> unmapped_area(std::uint64_t hint, std::uint64_t length, MapFlags flags,
                                              bool anonymous) const;
-  std::optional<std::uint64_t> free_area(std::uint64_t hint, std::uint64_t length) const;
+  std::optional<std::uint64_t> free_area(std::uint64_t hint, std::uint64_t length, MapFlags flags) const;
+  std::optional<std::uint64_t> free_area_32bit(std::uint64_t hint, std::uint64_t length) const;
+
+  // mmap.cc
+  Result<void, Errno> map_region(Vma vma);
 
   // munmap.cc
   Result<void, Errno> unmap_range(std::uint64_t start, std::uint64_t end);
-  void zap(const Vma& vma, std::uint64_t start, std::uint64_t end);
+  void zap(const Vma& vma, std::uint64_t start, std::uint64_t end, bool keep_guards = false);
   void drop_entry(const Vma& vma, Pte& pte, FrameUser user);  // the entry, its frame and its count
 
   // fork.cc
   bool copy_entries(const Vma& vma, AddressSpace& child, const Vma& child_vma);
 
   // mprotect.cc, madvise.cc, brk.cc
+  Result<void, Errno> protect_vma(Vma& vma, std::uint64_t start, std::uint64_t end, VmFlags flags);
   void change_protection(const Vma& vma, std::uint64_t start, std::uint64_t end);
   Result<void, Errno> advise_vma(Vma& vma, std::uint64_t start, std::uint64_t end, Madvice advice);
+  Result<VmFlags, Errno> advised_flags(const Vma& vma, Madvice advice) const;
+  void free_lazily(std::uint64_t start, std::uint64_t end);
+  void page_out(const Vma& vma, std::uint64_t start, std::uint64_t end);
   Result<void, Errno> advise_populate(std::uint64_t start, std::uint64_t end, bool write);
+
+  // guard.cc
+  Result<void, Errno> install_guards(Vma& vma, std::uint64_t start, std::uint64_t end);
+  void remove_guards(std::uint64_t start, std::uint64_t end);
+
   Result<void, Errno> expand_brk(std::uint64_t start, std::uint64_t end);
 
   // mremap.cc
@@ -151,15 +191,30 @@ class AddressSpace {
   Result<VirtAddr, Errno> remap_to(const MremapArguments& arguments);
   Result<VirtAddr, Errno> remap_many(const MremapArguments& arguments);
   Result<VirtAddr, Errno> move_mapping(const MremapArguments& arguments, std::uint64_t old_length);
+  void populate_grown(VirtAddr address, const MremapArguments& arguments, bool locked);
+  void after_dont_unmap(std::uint64_t start, std::uint64_t end);
   bool move_page_tables(std::uint64_t from, std::uint64_t length, std::uint64_t to);
 
   bool may_expand(VmFlags flags, std::uint64_t pages) const;
-  void count_mapped(VmaTag tag, std::uint64_t pages) { statistics_.of(tag).mapped_pages += pages; }
+  bool charge(std::uint64_t pages) { return frames_.commit().charge(pages, mapped_.total, capabilities_.sys_admin); }
+  void count_mapped(const Vma& vma, std::uint64_t pages) {
+    statistics_.of(vma.tag).mapped_pages += pages;
+    mapped_.add(vma.flags, pages);
+  }
+  void count_unmapped(const Vma& vma, std::uint64_t pages) {
+    statistics_.of(vma.tag).mapped_pages -= pages;
+    mapped_.remove(vma.flags, pages);
+    if ((vma.flags & kVmAccount) != 0) frames_.commit().uncharge(pages);
+  }
 
   FrameTable& frames_;
   KernelProfile profile_;
   Layout layout_;
   ResourceLimits limits_;
+  Capabilities capabilities_;
+  VmFlags default_flags_ = 0;  // mm->def_flags: what mlockall(MCL_FUTURE) gives every new mapping
+  MappedPages mapped_;
+  std::uint64_t stray_locked_ = 0;  // pages VmLck counts although no mapping is locked for them; see after_dont_unmap()
   std::uint64_t brk_ = 0;
   std::uint32_t next_shared_file_ = 0x8000'0000;  // shared anonymous memory is a file of its own (shmem)
   VmaTree vmas_;

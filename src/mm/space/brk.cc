@@ -7,7 +7,7 @@ VirtAddr AddressSpace::brk(VirtAddr requested) {
   const std::uint64_t wanted = requested.value;
   const std::uint64_t lowest = layout_.start_brk.value;
   if (wanted < lowest || wanted >= profile_.task_end) return VirtAddr(brk_);
-  if (limits_.data != kUnlimited && wanted - lowest > limits_.data) return VirtAddr(brk_);
+  if (limits_.data != kUnlimited && wanted - lowest + layout_.data_length.value > limits_.data) return VirtAddr(brk_);
   const std::uint64_t old_end = page_ceil(brk_);
   const std::uint64_t new_end = page_ceil(wanted);
   if (new_end < old_end) {
@@ -18,6 +18,7 @@ VirtAddr AddressSpace::brk(VirtAddr requested) {
     if (!expand_brk(old_end, new_end)) return VirtAddr(brk_);
   }
   brk_ = wanted;
+  if (new_end > old_end && (default_flags_ & kVmLocked) != 0) (void)populate_range(old_end, new_end, true);
   return VirtAddr(brk_);
 }
 
@@ -30,9 +31,11 @@ Result<void, Errno> AddressSpace::expand_brk(std::uint64_t start, std::uint64_t 
     if ((next->flags & kVmGrowsDown) != 0) limit = limit > guard ? limit - guard : 0;
     if (end + kPageSize > limit) return fail(Errno::nomem);
   }
-  constexpr VmFlags flags = kVmRead | kVmWrite | kVmAccount;
+  const VmFlags flags = kVmRead | kVmWrite | kVmAccount | default_flags_;
+  if (!may_lock_more(flags, end - start)) return fail(Errno::again);
   if (!may_expand(flags, (end - start) >> kPageShift)) return fail(Errno::nomem);
   if (vmas_.size() > profile_.max_map_count) return fail(Errno::nomem);
+  if (!charge((end - start) >> kPageShift)) return fail(Errno::nomem);
   Vma vma;
   vma.start = start;
   vma.end = end;

@@ -40,6 +40,7 @@ Access AddressSpace::handle_fault(Vma& vma, std::uint64_t address, bool write, P
   if (pte.none()) {
     return vma.anonymous() ? fault_in_anonymous(vma, write, pte, user) : fault_in_file(vma, write, pte, user);
   }
+  if (pte.guard()) return Access::segv_maperr;  // do_swap_page(): PTE_MARKER_GUARD, no fault is counted
   FL_ASSERT(write && pte.present());
   return write_to_protected(vma, pte, user);
 }
@@ -52,6 +53,7 @@ Access AddressSpace::fault_in_anonymous(Vma& vma, bool write, Pte& pte, FrameUse
   if (vma.anon_vma == nullptr) prepare_anon_vma(vma);
   const std::optional<Pfn> pfn = frames_.allocate_for(FrameUse::anonymous, user);
   if (!pfn) return Access::out_of_memory;
+  frames_.at(*pfn).lazy_free = (vma.flags & kVmDroppable) != 0;
   pte = Pte::make(*pfn, entry_flags(vma, true) | Pte::kAccessed | Pte::kDirty);
   ++statistics_.of(vma.tag).resident_pages;
   ++statistics_.resident_pages;
@@ -124,36 +126,6 @@ void AddressSpace::prepare_anon_vma(Vma& vma) {
     VmaTree::set_anon_vma(vma, below->anon_vma);
   } else {
     VmaTree::set_anon_vma(vma, new_anon_chain());
-  }
-}
-
-// mm/mmap.c expand_downwards(): the mapping above may be a stack that grows to the address.
-Vma* AddressSpace::expand_stack(std::uint64_t address) {
-  Vma* vma = vmas_.find(address);
-  if (vma == nullptr || (vma->flags & kVmGrowsDown) == 0) return nullptr;
-  const std::uint64_t start = page_floor(address);
-  if (start < profile_.mmap_min_addr) return nullptr;
-  const Vma* prev = vmas_.before(vma->start);
-  const std::uint64_t guard = profile_.stack_guard_gap_pages << kPageShift;
-  if (prev != nullptr && (prev->flags & kVmGrowsDown) == 0 && prev->accessible() && start < prev->end + guard) return nullptr;
-  if (prev != nullptr && start < prev->end) return nullptr;
-  const std::uint64_t grow = (vma->start - start) >> kPageShift;
-  if (limits_.stack != kUnlimited && vma->end - start > limits_.stack) return nullptr;
-  if (grow > vma->pgoff || !may_expand(vma->flags, grow)) return nullptr;
-  vma->pgoff -= grow;
-  count_mapped(vma->tag, grow);
-  vmas_.resize(*vma, start, vma->end);
-  return vma;
-}
-
-// mm/gup.c populate_vma_page_range(): write faults where the mapping is private and writable, else read faults. They
-// count as the process's minor faults like any other.
-void AddressSpace::populate(std::uint64_t start, std::uint64_t end) {
-  for (std::uint64_t at = start; at < end; at += kPageSize) {
-    const Vma* vma = vmas_.containing(at);
-    FL_ASSERT(vma != nullptr);
-    const bool write = (vma->flags & (kVmWrite | kVmShared)) == kVmWrite;
-    if (refused(access(VirtAddr(at), write))) return;
   }
 }
 

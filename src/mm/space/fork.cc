@@ -9,14 +9,20 @@ Result<std::unique_ptr<AddressSpace>, Errno> AddressSpace::fork() {
   if (frames_.in_use() == frames_.limit()) return fail(Errno::nomem);  // not even a root table
   auto child = std::make_unique<AddressSpace>(frames_, profile_, layout_, limits_);
   child->brk_ = brk_;
+  child->capabilities_ = capabilities_;  // locks are not inherited, MCL_FUTURE neither
   bool enough = true;
   vmas_.for_each([&](const Vma& vma) {
     if (!enough || (vma.flags & kVmDontCopy) != 0) return;
     const bool wiped = (vma.flags & kVmWipeOnFork) != 0;
+    if ((vma.flags & kVmAccount) != 0 && !charge(vma.pages())) {
+      enough = false;
+      return;
+    }
     Vma copy = vma;
+    copy.flags &= ~kVmLockedMask;
     copy.anon_vma = wiped || vma.anon_vma == nullptr ? nullptr : fork_anon_chain(*vma.anon_vma);
     const Vma& inserted = *child->vmas_.insert(copy);
-    child->count_mapped(copy.tag, copy.pages());
+    child->count_mapped(copy, copy.pages());
     // Without anonymous pages of its own a mapping's entries are left to the child's faults (vma_needs_copy()).
     if (copy.anon_vma != nullptr) enough = copy_entries(vma, *child, inserted);
   });
@@ -39,7 +45,11 @@ bool AddressSpace::copy_entries(const Vma& vma, AddressSpace& child, const Vma& 
     const Vpn first = VirtAddr(start).vpn();
     table_.for_each(start, end, [&](std::uint64_t at, Pte& pte) {
       const std::uint64_t index = VirtAddr(at).vpn().value - first.value;
-      if (!pte.zero_page()) {
+      if (pte.guard()) {
+        target[index] = pte;
+        return;
+      }
+      if (pte.maps_frame()) {
         Frame& frame = frames_.at(pte.pfn());
         frame.exclusive = false;
         frames_.map(pte.pfn(), {&child, VirtAddr(at).vpn()});

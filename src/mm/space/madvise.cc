@@ -15,15 +15,25 @@ bool known(Madvice advice) {
     case Madvice::will_need:
     case Madvice::dont_need:
     case Madvice::free:
+    case Madvice::remove:
     case Madvice::dont_fork:
     case Madvice::do_fork:
-    case Madvice::wipe_on_fork:
-    case Madvice::keep_on_fork:
+    case Madvice::mergeable:
+    case Madvice::unmergeable:
     case Madvice::huge_page:
     case Madvice::no_huge_page:
+    case Madvice::dont_dump:
+    case Madvice::do_dump:
+    case Madvice::wipe_on_fork:
+    case Madvice::keep_on_fork:
     case Madvice::cold:
+    case Madvice::page_out:
     case Madvice::populate_read:
-    case Madvice::populate_write: return true;
+    case Madvice::populate_write:
+    case Madvice::dont_need_locked:
+    case Madvice::collapse:
+    case Madvice::guard_install:
+    case Madvice::guard_remove: return true;
   }
   return false;
 }
@@ -60,45 +70,100 @@ Result<void, Errno> AddressSpace::madvise(VirtAddr address, ByteCount length, Ma
 }
 
 Result<void, Errno> AddressSpace::advise_vma(Vma& vma, std::uint64_t start, std::uint64_t end, Madvice advice) {
-  VmFlags flags = vma.flags;
   switch (advice) {
-    case Madvice::dont_need: zap(vma, start, end); return {};
+    case Madvice::will_need: return {};  // nothing is swapped out, nothing to read
+    case Madvice::remove: return fail((vma.flags & kVmLocked) == 0 && !vma.anonymous() ? Errno::acces : Errno::inval);
+    case Madvice::dont_need:
+    case Madvice::dont_need_locked:
+      if ((vma.flags & (kVmPfnMap | (advice == Madvice::dont_need ? kVmLocked : 0))) != 0) return fail(Errno::inval);
+      zap(vma, start, end, true);
+      if (profile_.madvise_frees_tables) table_.free_empty_leaves(start, end);
+      return {};
     case Madvice::free:
-      if (!vma.anonymous()) return fail(Errno::inval);
-      // The pages stay until memory is short; they only become clean.
-      table_.for_each(start, end, [](std::uint64_t, Pte& pte) {
-        if (!pte.zero_page()) pte.bits &= ~(Pte::kDirty | Pte::kAccessed);
-      });
+      if ((vma.flags & (kVmPfnMap | kVmLocked)) != 0 || !vma.anonymous()) return fail(Errno::inval);
+      free_lazily(start, end);
       return {};
     case Madvice::cold:
+    case Madvice::page_out:
+      if ((vma.flags & (kVmPfnMap | kVmLocked)) != 0) return fail(Errno::inval);
       table_.for_each(start, end, [](std::uint64_t, Pte& pte) { pte.bits &= ~Pte::kAccessed; });
+      if (advice == Madvice::page_out) page_out(vma, start, end);
       return {};
-    case Madvice::normal: flags &= ~(kVmRandomRead | kVmSequentialRead); break;
-    case Madvice::random: flags = (flags & ~kVmSequentialRead) | kVmRandomRead; break;
-    case Madvice::sequential: flags = (flags & ~kVmRandomRead) | kVmSequentialRead; break;
-    case Madvice::huge_page: flags = (flags & ~kVmNoHugePage) | kVmHugePage; break;
-    case Madvice::no_huge_page: flags = (flags & ~kVmHugePage) | kVmNoHugePage; break;
-    case Madvice::dont_fork: flags |= kVmDontCopy; break;
-    case Madvice::do_fork: flags &= ~kVmDontCopy; break;
-    case Madvice::wipe_on_fork:
-      if (!vma.anonymous()) return fail(Errno::inval);
-      flags |= kVmWipeOnFork;
-      break;
-    case Madvice::keep_on_fork: flags &= ~kVmWipeOnFork; break;
-    default: return {};  // will_need: nothing is swapped out, nothing to read
+    case Madvice::collapse: return fail(Errno::inval);  // no huge pages here: no mapping allows one
+    case Madvice::guard_install: return install_guards(vma, start, end);
+    case Madvice::guard_remove:
+      if ((vma.flags & kVmSpecial) != 0) return fail(Errno::inval);
+      remove_guards(start, end);
+      return {};
+    default: break;
   }
+  FL_TRY(const VmFlags flags, advised_flags(vma, advice));
   if (flags == vma.flags) return {};
   auto done = modify(vma, start, end, flags);
   if (!done && done.error() == Errno::nomem) return fail(Errno::again);  // "a kernel resource was unavailable"
   return done;
 }
 
+// The advice that only changes what the mapping is.
+Result<VmFlags, Errno> AddressSpace::advised_flags(const Vma& vma, Madvice advice) const {
+  const VmFlags flags = vma.flags;
+  switch (advice) {
+    case Madvice::random: return (flags & ~kVmSequentialRead) | kVmRandomRead;
+    case Madvice::sequential: return (flags & ~kVmRandomRead) | kVmSequentialRead;
+    case Madvice::dont_fork: return flags | kVmDontCopy;
+    case Madvice::do_fork:
+      if ((flags & kVmIo) != 0) return fail(Errno::inval);
+      return flags & ~kVmDontCopy;
+    case Madvice::wipe_on_fork:
+      if (!vma.anonymous() || (flags & kVmShared) != 0) return fail(Errno::inval);
+      return flags | kVmWipeOnFork;
+    case Madvice::keep_on_fork:
+      if ((flags & kVmDroppable) != 0) return fail(Errno::inval);
+      return flags & ~kVmWipeOnFork;
+    case Madvice::dont_dump: return flags | kVmDontDump;
+    case Madvice::do_dump:
+      if ((flags & (kVmSpecial | kVmDroppable)) != 0) return fail(Errno::inval);
+      return flags & ~kVmDontDump;
+    case Madvice::mergeable: return (flags & (kVmShared | kVmSpecial | kVmDroppable)) == 0 ? flags | kVmMergeable : flags;
+    case Madvice::unmergeable: return flags & ~kVmMergeable;
+    case Madvice::huge_page: return (flags & ~kVmNoHugePage) | kVmHugePage;
+    case Madvice::no_huge_page: return (flags & ~kVmHugePage) | kVmNoHugePage;
+    default: return flags & ~(kVmRandomRead | kVmSequentialRead);  // normal
+  }
+}
+
+// madvise_free_pte_range(): the pages stay until memory is short or MADV_PAGEOUT asks; a write keeps them after all.
+void AddressSpace::free_lazily(std::uint64_t start, std::uint64_t end) {
+  table_.for_each(start, end, [this](std::uint64_t, Pte& pte) {
+    if (!pte.maps_frame()) return;
+    pte.bits &= ~(Pte::kDirty | Pte::kAccessed);
+    frames_.at(pte.pfn()).lazy_free = true;
+  });
+}
+
+// madvise_cold_or_pageout_pte_range(), shrink_folio_list(): without swap only what MADV_FREE gave up can go.
+void AddressSpace::page_out(const Vma& vma, std::uint64_t start, std::uint64_t end) {
+  table_.for_each(start, end, [&](std::uint64_t at, Pte& pte) {
+    if (!pte.maps_frame()) return;
+    if (const Frame& frame = frames_.at(pte.pfn()); !frame.lazy_free || frame.users > 1) return;
+    if (pte.dirty() && (vma.flags & kVmDroppable) == 0) {
+      frames_.at(pte.pfn()).lazy_free = false;  // written since: an ordinary page again
+    } else {
+      drop_entry(vma, pte, {this, VirtAddr(at).vpn()});
+    }
+  });
+}
+
 Result<void, Errno> AddressSpace::advise_populate(std::uint64_t start, std::uint64_t end, bool write) {
-  for (std::uint64_t at = start; at < end; at += kPageSize) {
+  for (std::uint64_t at = start; at < end;) {
     const Vma* vma = vmas_.containing(at);
     if (vma == nullptr) return fail(Errno::nomem);
+    if ((vma->flags & (kVmIo | kVmPfnMap)) != 0) return fail(Errno::inval);
     if (write ? !vma->writable() : (vma->flags & kVmRead) == 0) return fail(Errno::inval);
-    if (refused(access(VirtAddr(at), write))) return fail(Errno::nomem);
+    for (const std::uint64_t to = std::min(end, vma->end); at < to; at += kPageSize) {
+      const Access met = access(VirtAddr(at), write);
+      if (refused(met)) return fail(met == Access::out_of_memory ? Errno::nomem : Errno::fault);
+    }
   }
   return {};
 }

@@ -9,7 +9,7 @@ namespace faultline::mm {
 namespace {
 
 bool same_kind(const Vma& a, const Vma& b) {
-  return a.flags == b.flags && a.kind == b.kind && a.file == b.file && a.tag == b.tag;
+  return a.flags == b.flags && (a.flags & kVmSpecial) == 0 && a.kind == b.kind && a.file == b.file && a.tag == b.tag;
 }
 // Pages faulted in on both sides must belong to one anon_vma: a page's reverse mapping names it.
 bool anon_vmas_agree(const AnonChain* a, const AnonChain* b) { return a == nullptr || b == nullptr || a->own == b->own; }
@@ -54,7 +54,7 @@ Vma* AddressSpace::merge_new(MergeRequest request, bool only_expand) {
   const bool left = can_merge_left(request);
   const bool right = !only_expand && can_merge_right(request, left);
   if (!left && !right) return nullptr;
-  count_mapped(request.range.tag, request.range.pages());
+  count_mapped(request.range, request.range.pages());
   if (left) {
     const std::uint64_t start = request.prev->start;
     std::uint64_t end = request.range.end;
@@ -76,20 +76,26 @@ Vma* AddressSpace::merge_new(MergeRequest request, bool only_expand) {
 
 Vma& AddressSpace::add_mapping(const Vma& range, bool only_expand) {
   if (Vma* merged = merge_new(MergeRequest{.range = range}, only_expand)) return *merged;
-  count_mapped(range.tag, range.pages());
+  count_mapped(range, range.pages());
   return *vmas_.insert(range);
 }
 
 Result<void, Errno> AddressSpace::split(std::uint64_t at) {
-  Vma* vma = vmas_.containing(at);
+  const Vma* vma = vmas_.containing(at);
   if (vma == nullptr || vma->start == at) return {};
   if (vmas_.size() >= profile_.max_map_count) return fail(Errno::nomem);
+  split_anyway(at);
+  return {};
+}
+
+void AddressSpace::split_anyway(std::uint64_t at) {
+  Vma* vma = vmas_.containing(at);
+  if (vma == nullptr || vma->start == at) return;
   Vma upper = *vma;
   upper.start = at;
   upper.pgoff = vma->pgoff_at(at);
   vmas_.resize(*vma, vma->start, at);
   vmas_.insert(upper);
-  return {};
 }
 
 // Gives [start, end), which lies in one mapping, other flags: by growing a neighbour over it where that is possible,

@@ -14,10 +14,8 @@ VmFlags vm_flags_of(Prot prot, MapFlags flags) {
   if ((prot & kProtExec) != 0) vm |= kVmExec;
   if ((flags & kMapShared) != 0) vm |= kVmShared;
   if ((flags & kMapGrowsDown) != 0) vm |= kVmGrowsDown;
-  if ((flags & kMapNoReserve) != 0) vm |= kVmNoReserve;
+  if ((flags & kMapLocked) != 0) vm |= kVmLocked;
   if ((flags & kMapStack) != 0) vm |= kVmNoHugePage;  // since 6.7: thread stacks get no huge pages
-  // accountable_mapping(): private writable memory counts against the commit limit.
-  if ((vm & (kVmNoReserve | kVmShared | kVmWrite)) == kVmWrite) vm |= kVmAccount;
   return vm;
 }
 
@@ -27,6 +25,8 @@ Result<VirtAddr, Errno> AddressSpace::mmap(const MmapArguments& arguments) {
   constexpr MapFlags type_mask = 0x0f;
   if (arguments.length.value == 0) return fail(Errno::inval);
   MapFlags flags = arguments.flags;
+  const bool anonymous = (flags & kMapAnonymous) != 0;
+  if (anonymous && (flags & kMapHugeTlb) != 0) return fail(Errno::nomem);  // no huge pages are reserved
   if ((flags & kMapFixedNoReplace) != 0) flags |= kMapFixed;
   std::uint64_t hint = arguments.address.value;
   if ((flags & kMapFixed) == 0) {
@@ -39,37 +39,77 @@ Result<VirtAddr, Errno> AddressSpace::mmap(const MmapArguments& arguments) {
   if (arguments.file_offset + length < arguments.file_offset) return fail(Errno::overflow);
   if (vmas_.size() > profile_.max_map_count) return fail(Errno::nomem);
 
-  const bool anonymous = (flags & kMapAnonymous) != 0;
   FL_TRY(const std::uint64_t start, unmapped_area(hint, length, flags, anonymous));
   const std::uint64_t end = start + length;
   if ((flags & kMapFixedNoReplace) != 0 && vmas_.overlaps(start, end)) return fail(Errno::exist);
-  const MapFlags type = flags & type_mask;
-  if (type != kMapPrivate && type != kMapShared) return fail(Errno::inval);
-
   Vma vma;
   vma.start = start;
   vma.end = end;
-  vma.flags = vm_flags_of(arguments.prot, flags);
+  vma.flags = vm_flags_of(arguments.prot, flags) | default_flags_;
   vma.tag = arguments.tag;
+  if ((flags & kMapLocked) != 0 && !may_lock()) return fail(Errno::perm);
+  if (!may_lock_more(vma.flags, length)) return fail(Errno::again);
+
+  switch (flags & type_mask) {
+    case kMapShared:
+      if (anonymous && (vma.flags & kVmGrowsDown) != 0) return fail(Errno::inval);
+      break;
+    case kMapDroppable:
+      if (!anonymous || (flags & (kMapLocked | kMapHugeTlb)) != 0) return fail(Errno::inval);
+      if ((vma.flags & kVmGrowsDown) != 0) return fail(Errno::inval);
+      vma.flags |= kVmDroppable | kVmNoReserve | kVmWipeOnFork | kVmDontDump;
+      break;
+    case kMapPrivate: break;
+    default: return fail(Errno::inval);
+  }
   vma.pgoff = start >> kPageShift;
   if (!anonymous) {
     vma.kind = VmaKind::file;
     vma.file = arguments.file;
     vma.pgoff = arguments.file_offset >> kPageShift;
-  } else if (type == kMapShared) {
+  } else if ((vma.flags & kVmShared) != 0) {
     vma.kind = VmaKind::file;
     vma.file = next_shared_file_++;
     vma.pgoff = 0;
   }
-  std::uint64_t replaced = 0;
-  for (const Vma* old = vmas_.find(start); old != nullptr && old->start < end; old = vmas_.find(old->end)) {
-    replaced += (std::min(old->end, end) - std::max(old->start, start)) >> kPageShift;
+  if ((flags & kMapNoReserve) != 0 && frames_.commit().policy().mode != Overcommit::never) vma.flags |= kVmNoReserve;
+  FL_CHECK(map_region(vma));
+  if ((vma.flags & kVmLocked) != 0 || (flags & (kMapPopulate | kMapNonBlock)) == kMapPopulate) {
+    (void)populate_range(start, end, true);
   }
-  if (!may_expand(vma.flags, vma.pages() - replaced)) return fail(Errno::nomem);
-  if (replaced != 0) FL_CHECK(unmap_range(start, end));
-  add_mapping(vma, false);
-  if ((flags & (kMapPopulate | kMapNonBlock)) == kMapPopulate) populate(start, end);
   return VirtAddr(start);
+}
+
+// __mmap_region(): what lies in the range makes room.
+Result<void, Errno> AddressSpace::map_region(Vma vma) {
+  std::uint64_t replaced = 0;
+  std::uint64_t replaced_charge = 0;
+  const Vma* first = vmas_.find(vma.start);
+  for (const Vma* old = first; old != nullptr && old->start < vma.end; old = vmas_.find(old->end)) {
+    const std::uint64_t pages = (std::min(old->end, vma.end) - std::max(old->start, vma.start)) >> kPageShift;
+    replaced += pages;
+    if ((old->flags & kVmAccount) != 0) replaced_charge += pages;
+  }
+  if (replaced != 0 && vma.start > first->start && vma.end < first->end && vmas_.size() >= profile_.max_map_count) {
+    return fail(Errno::nomem);
+  }
+  // accountable_mapping(): private writable memory counts against the commit limit.
+  const bool accountable = (vma.flags & (kVmNoReserve | kVmShared | kVmWrite)) == kVmWrite;
+  const std::uint64_t more = accountable && vma.pages() > replaced_charge ? vma.pages() - replaced_charge : 0;
+  if (!may_expand(vma.flags, vma.pages() - replaced) || (more != 0 && !charge(more))) {
+    // The mappings at the ends of the range were split before the refusal and stay so (vms_abort_munmap_vmas()).
+    split_anyway(vma.start);
+    split_anyway(vma.end);
+    return fail(Errno::nomem);
+  }
+  if (accountable) {
+    vma.flags |= kVmAccount;
+    frames_.commit().charge_anyway(vma.pages() - more);  // unmapping gives this much back
+  }
+  if (replaced != 0) FL_CHECK(unmap_range(vma.start, vma.end));
+  if ((vma.flags & kVmSpecial) != 0) vma.flags &= ~kVmLockedMask;
+  add_mapping(vma, false);
+  return {};
 }
 
 }  // namespace faultline::mm

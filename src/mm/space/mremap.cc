@@ -45,10 +45,20 @@ Result<void, Errno> AddressSpace::check_expansion(const Vma& vma, const MremapAr
   if (old_length == 0 && (vma.flags & kVmShared) == 0) return fail(Errno::inval);
   // What a shrinking call drops may reach past the mapping; what it keeps may not.
   if (std::min(old_length, new_length) > vma.end - arguments.address.value) return fail(Errno::fault);
-  if (new_length > old_length && !may_expand(vma.flags, (new_length - old_length) >> kPageShift)) {
+  if ((arguments.flags & kRemapDontUnmap) != 0 && (vma.flags & (kVmDontExpand | kVmPfnMap)) != 0) return fail(Errno::inval);
+  if (new_length <= old_length) return {};
+  if ((vma.flags & (kVmDontExpand | kVmPfnMap)) != 0) return fail(Errno::fault);
+  if (!may_lock_more(vma.flags, new_length - old_length)) return fail(Errno::again);
+  if (!may_expand(vma.flags, (new_length - old_length) >> kPageShift)) {
     return fail(Errno::nomem);
   }
   return {};
+}
+
+// What a grown mapping that is locked takes at once.
+void AddressSpace::populate_grown(VirtAddr address, const MremapArguments& arguments, bool locked) {
+  if (!locked || arguments.new_length.value <= arguments.old_length.value) return;
+  (void)populate_range(address.value + arguments.old_length.value, address.value + arguments.new_length.value, true);
 }
 
 Result<VirtAddr, Errno> AddressSpace::remap_in_place_or_move(const MremapArguments& arguments) {
@@ -62,22 +72,27 @@ Result<VirtAddr, Errno> AddressSpace::remap_in_place_or_move(const MremapArgumen
   }
   Vma* vma = vmas_.containing(address);
   FL_CHECK(check_expansion(*vma, arguments));
+  const bool locked = (vma->flags & kVmLocked) != 0;
 
   const std::uint64_t end = vma->end + (new_length - old_length);
   if (old_length == vma->end - address && end <= profile_.task_end && !vmas_.overlaps(vma->end, end)) {
+    if ((vma->flags & kVmAccount) != 0 && !charge((new_length - old_length) >> kPageShift)) return fail(Errno::nomem);
     Vma extension = *vma;
     extension.start = vma->end;
     extension.end = end;
     extension.pgoff = vma->pgoff + vma->pages();
     Vma* grown = merge_new(MergeRequest{.range = extension}, false);
     FL_ASSERT(grown != nullptr);  // it continues the mapping it came from
+    populate_grown(arguments.address, arguments, locked);
     return arguments.address;
   }
   if ((arguments.flags & kRemapMayMove) == 0) return fail(Errno::nomem);
   MremapArguments placed = arguments;
   FL_TRY(const std::uint64_t place, unmapped_area(0, new_length, 0, vma->anonymous()));
   placed.new_address = VirtAddr(place);
-  return move_mapping(placed, old_length);
+  FL_TRY(const VirtAddr moved, move_mapping(placed, old_length));
+  populate_grown(moved, arguments, locked);
+  return moved;
 }
 
 Result<VirtAddr, Errno> AddressSpace::remap_to(const MremapArguments& arguments) {
@@ -94,6 +109,7 @@ Result<VirtAddr, Errno> AddressSpace::remap_to(const MremapArguments& arguments)
     old_length = new_length;
   }
   vma = vmas_.containing(address);
+  const bool locked = (vma->flags & kVmLocked) != 0;
   if ((arguments.flags & kRemapDontUnmap) != 0 && !may_expand(vma->flags, old_length >> kPageShift)) {
     return fail(Errno::nomem);
   }
@@ -102,7 +118,9 @@ Result<VirtAddr, Errno> AddressSpace::remap_to(const MremapArguments& arguments)
   FL_TRY(const std::uint64_t place,
          unmapped_area(arguments.new_address.value, new_length, fixed, vma->anonymous()));
   placed.new_address = VirtAddr(place);
-  return move_mapping(placed, old_length);
+  FL_TRY(const VirtAddr moved, move_mapping(placed, old_length));
+  populate_grown(moved, arguments, locked);
+  return moved;
 }
 
 // remap_move(), since 6.17: mappings and the holes between them move together.
@@ -138,6 +156,17 @@ Result<VirtAddr, Errno> AddressSpace::move_mapping(const MremapArguments& argume
   const std::uint64_t to = arguments.new_address.value;
   if (vmas_.size() >= profile_.max_map_count - 3) return fail(Errno::nomem);
   Vma moved = *vmas_.containing(from);
+  const bool stays = (arguments.flags & kRemapDontUnmap) != 0;
+  const std::uint64_t new_pages = arguments.new_length.value >> kPageShift;
+  const std::uint64_t old_pages = old_length >> kPageShift;
+  if ((moved.flags & kVmAccount) != 0) {
+    // What moves is promised already; unmapping the old place gives its promise back. A call that shrinks as well as
+    // moves charges the difference it just gave back, for good: vrm_calc_charge() looks at its size alone.
+    const std::uint64_t asked = arguments.old_length.value >> kPageShift;
+    const std::uint64_t difference = new_pages > asked ? new_pages - asked : asked - new_pages;
+    if (!charge(stays ? new_pages : difference)) return fail(Errno::nomem);
+    if (!stays) frames_.commit().charge_anyway(old_pages);
+  }
   moved.pgoff = moved.pgoff_at(from);
   moved.start = to;
   moved.end = to + arguments.new_length.value;
@@ -148,13 +177,21 @@ Result<VirtAddr, Errno> AddressSpace::move_mapping(const MremapArguments& argume
     FL_CHECK(unmap_range(to, moved.end));
     return fail(Errno::nomem);
   }
-  if ((arguments.flags & kRemapDontUnmap) != 0) {
-    Vma* old = vmas_.containing(from);
-    if (old->start == from && old->end == from + old_length) VmaTree::set_anon_vma(*old, nullptr);
+  if (stays) {
+    after_dont_unmap(from, from + old_length);
     return VirtAddr(to);
   }
   FL_CHECK(unmap_range(from, from + old_length));
   return VirtAddr(to);
+}
+
+// dontunmap_complete(): the whole old mapping, also what did not move, is not locked any more. Linux leaves VmLck as it
+// is, which counts those pages for good.
+void AddressSpace::after_dont_unmap(std::uint64_t start, std::uint64_t end) {
+  Vma* old = vmas_.containing(start);
+  if ((old->flags & kVmLocked) != 0) stray_locked_ += old->pages();
+  old->flags &= ~kVmLockedMask;
+  if (old->start == start && old->end == end) VmaTree::set_anon_vma(*old, nullptr);
 }
 
 bool AddressSpace::move_page_tables(std::uint64_t from, std::uint64_t length, std::uint64_t to) {
@@ -167,7 +204,7 @@ bool AddressSpace::move_page_tables(std::uint64_t from, std::uint64_t length, st
   table_.for_each(from, from + length, [&](std::uint64_t at, Pte& pte) {
     Pte* target = table_.entry(VirtAddr(at - from + to).vpn());
     *target = pte;
-    if (!pte.zero_page()) frames_.move_user(pte.pfn(), {this, VirtAddr(at).vpn()}, {this, VirtAddr(at - from + to).vpn()});
+    if (pte.maps_frame()) frames_.move_user(pte.pfn(), {this, VirtAddr(at).vpn()}, {this, VirtAddr(at - from + to).vpn()});
     pte = Pte{};
   });
   return true;

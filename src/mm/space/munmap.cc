@@ -26,7 +26,7 @@ Result<void, Errno> AddressSpace::unmap_range(std::uint64_t start, std::uint64_t
     const std::uint64_t from = std::max(at, vma->start);
     const std::uint64_t to = std::min(end, vma->end);
     zap(*vma, from, to);
-    statistics_.of(vma->tag).mapped_pages -= (to - from) >> kPageShift;
+    count_unmapped(*vma, (to - from) >> kPageShift);
     const Vma old = *vma;
     if (from == old.start && to == old.end) {
       vmas_.erase(old.start);
@@ -53,13 +53,15 @@ Result<void, Errno> AddressSpace::unmap_range(std::uint64_t start, std::uint64_t
   return {};
 }
 
-// Gives back every frame of [start, end), a part of vma.
-void AddressSpace::zap(const Vma& vma, std::uint64_t start, std::uint64_t end) {
-  table_.for_each(start, end, [&](std::uint64_t at, Pte& pte) { drop_entry(vma, pte, {this, VirtAddr(at).vpn()}); });
+// Gives back every frame of [start, end), a part of vma. Advice leaves guard markers where they are.
+void AddressSpace::zap(const Vma& vma, std::uint64_t start, std::uint64_t end, bool keep_guards) {
+  table_.for_each(start, end, [&](std::uint64_t at, Pte& pte) {
+    if (!keep_guards || !pte.guard()) drop_entry(vma, pte, {this, VirtAddr(at).vpn()});
+  });
 }
 
 void AddressSpace::drop_entry(const Vma& vma, Pte& pte, FrameUser user) {
-  if (!pte.zero_page()) {
+  if (pte.maps_frame()) {
     const Pfn pfn = pte.pfn();
     TagStatistics& tag = statistics_.of(vma.tag);
     --(frames_.at(pfn).use == FrameUse::anonymous ? tag.resident_pages : tag.resident_file_pages);

@@ -6,8 +6,9 @@
 
 namespace faultline::mm {
 
-std::optional<std::uint64_t> AddressSpace::free_area(std::uint64_t hint, std::uint64_t length) const {
+std::optional<std::uint64_t> AddressSpace::free_area(std::uint64_t hint, std::uint64_t length, MapFlags flags) const {
   if (length > profile_.task_end) return std::nullopt;
+  if ((flags & kMap32Bit) != 0) return free_area_32bit(hint, length);
   const std::uint64_t guard = profile_.stack_guard_gap_pages << kPageShift;
   if (hint != 0 && hint <= profile_.task_end - length) {
     const Vma* vma = vmas_.find(hint);
@@ -15,9 +16,27 @@ std::optional<std::uint64_t> AddressSpace::free_area(std::uint64_t hint, std::ui
     const std::uint64_t limit = (vma->flags & kVmGrowsDown) != 0 ? vma->start - std::min(vma->start, guard) : vma->start;
     if (hint + length <= limit) return hint;
   }
-  if (auto found = vmas_.highest_gap(length, layout_.mmap_floor.value, layout_.mmap_base.value, guard)) return found;
+  const std::uint64_t floor = (flags & kMapAbove4G) != 0 ? std::max(layout_.mmap_floor.value, std::uint64_t{1} << 32)
+                                                         : layout_.mmap_floor.value;
+  if (auto found = vmas_.highest_gap(length, floor, layout_.mmap_base.value, guard)) return found;
   // Top-down failed, as with an enormous stack limit: bottom-up from a third of the address space.
   return vmas_.lowest_gap(length, page_ceil(profile_.task_end / 3), profile_.task_end, guard);
+}
+
+// MAP_32BIT: the lowest gap of the second GiB, so that 31-bit pointers reach it. (With address randomization Linux
+// starts a random distance above.)
+std::optional<std::uint64_t> AddressSpace::free_area_32bit(std::uint64_t hint, std::uint64_t length) const {
+  constexpr std::uint64_t begin = 0x4000'0000;
+  constexpr std::uint64_t end = 0x8000'0000;
+  if (length > end) return std::nullopt;
+  const std::uint64_t guard = profile_.stack_guard_gap_pages << kPageShift;
+  if (hint != 0 && hint <= end - length) {
+    const Vma* vma = vmas_.find(hint);
+    if (vma == nullptr) return hint;
+    const std::uint64_t limit = (vma->flags & kVmGrowsDown) != 0 ? vma->start - std::min(vma->start, guard) : vma->start;
+    if (hint + length <= limit) return hint;
+  }
+  return vmas_.lowest_gap(length, begin, end, guard);
 }
 
 Result<std::uint64_t, Errno> AddressSpace::unmapped_area(std::uint64_t hint, std::uint64_t length, MapFlags flags,
@@ -29,11 +48,12 @@ Result<std::uint64_t, Errno> AddressSpace::unmapped_area(std::uint64_t hint, std
   } else if (const std::uint64_t huge = profile_.huge_page_size;
              profile_.aligns_huge_anonymous_maps && anonymous && hint == 0 && length % huge == 0) {
     // Ask for one huge page more and take the aligned part of it. The offset of a moved mapping plays no role.
-    if (auto padded = free_area(0, length + huge)) found = (*padded / huge + 1) * huge;
+    if (auto padded = free_area(0, length + huge, flags)) found = (*padded / huge + 1) * huge;
   }
-  if (!found) found = free_area(hint, length);
+  if (!found) found = free_area(hint, length, flags);
   if (!found || *found > profile_.task_end - length) return fail(Errno::nomem);
   if (page_floor(*found) != *found) return fail(Errno::inval);
+  if (*found < profile_.mmap_min_addr && !capabilities_.sys_rawio) return fail(Errno::perm);
   return *found;
 }
 

@@ -30,6 +30,16 @@ inline constexpr VmFlags kVmRandomRead = 1u << 9;
 inline constexpr VmFlags kVmSequentialRead = 1u << 10;
 inline constexpr VmFlags kVmDontCopy = 1u << 11;    // MADV_DONTFORK
 inline constexpr VmFlags kVmWipeOnFork = 1u << 12;
+inline constexpr VmFlags kVmLocked = 1u << 13;
+inline constexpr VmFlags kVmLockOnFault = 1u << 14;  // only together with kVmLocked
+inline constexpr VmFlags kVmDontDump = 1u << 15;
+inline constexpr VmFlags kVmMergeable = 1u << 16;    // KSM may merge pages: a wish, nothing here merges any
+inline constexpr VmFlags kVmDroppable = 1u << 17;
+inline constexpr VmFlags kVmDontExpand = 1u << 18;
+inline constexpr VmFlags kVmIo = 1u << 19;
+inline constexpr VmFlags kVmPfnMap = 1u << 20;
+inline constexpr VmFlags kVmLockedMask = kVmLocked | kVmLockOnFault;
+inline constexpr VmFlags kVmSpecial = kVmDontExpand | kVmIo | kVmPfnMap;  // vvar, vdso, devices: never locked, never merged
 inline constexpr VmFlags kVmAccess = kVmRead | kVmWrite | kVmExec;
 
 struct AnonChain;  // space/anon_vma.h

@@ -1,0 +1,27 @@
+// mincore(2). Counterpart: mm/mincore.c.
+#include <algorithm>
+
+#include "mm/space/address_space.h"
+
+namespace faultline::mm {
+
+// A page counts when its entry is there, the zero page and PROT_NONE pages included; a guard marker is no page.
+Result<std::vector<bool>, Errno> AddressSpace::mincore(VirtAddr address, ByteCount length) const {
+  if (!address.page_aligned()) return fail(Errno::inval);
+  const std::uint64_t start = address.value;
+  if (start > profile_.task_end || length.value > profile_.task_end - start) return fail(Errno::nomem);
+  const std::uint64_t end = start + page_ceil(length.value);
+  std::vector<bool> pages;
+  for (std::uint64_t at = start; at < end;) {
+    const Vma* vma = vmas_.containing(at);
+    if (vma == nullptr) return fail(Errno::nomem);
+    const std::uint64_t to = std::min(end, vma->end);
+    for (; at < to; at += kPageSize) {
+      const Pte* pte = table_.entry(VirtAddr(at).vpn());
+      pages.push_back(pte != nullptr && !pte->none() && !pte->guard());
+    }
+  }
+  return pages;
+}
+
+}  // namespace faultline::mm
