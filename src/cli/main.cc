@@ -29,7 +29,12 @@ int run(int argc, char** argv) {
     app.parse(static_cast<int>(dashes - argv), argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    fmt::print(stderr, "faultline: {}\n", error.what());
+    const bool unknown_command = app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-';
+    if (unknown_command) {
+      fmt::print(stderr, "faultline: wanted a command, found '{}'; faultline --help lists them\n", argv[1]);
+    } else {
+      fmt::print(stderr, "faultline: {}\n", error.what());
+    }
     if (argc < 2) fmt::print(stderr, "Try: faultline --help\n");
     return kBadInput;
   }

@@ -101,8 +101,10 @@ bool Collector::drain() {
   drain_perf();
   rss_.poll(now);
   const bool any = bytes != 0 || !raw_faults_.empty() || !raw_calls_.empty();
-  if (now >= next_clock_ns_) write_clock();
-  if (now >= next_flush_ns_) flush(false);
+  if (now >= next_flush_ns_) {
+    flush(false);
+    if (!queue_.full()) write_clock();  // after what it dates: a reader of a cut file trusts nothing later than its last clock
+  }
   if (now >= next_release_ns_) release_ended(false);
   return any;
 }
@@ -192,7 +194,6 @@ void Collector::release_ended(bool everything) {
 
 void Collector::write_clock() {
   const trace::TickPair pair = time_.pair();
-  next_clock_ns_ = pair.ns + 1000 * kMs;
   std::vector<std::uint8_t> bytes(sizeof pair);
   std::memcpy(bytes.data(), &pair, sizeof pair);
   queue_.push(header_of(trace::BlockKind::clock, 0, 0, 1), std::move(bytes));

@@ -57,7 +57,7 @@ class Collector {
   std::vector<RawFault> raw_faults_;
   std::vector<RawCall> raw_calls_;
   std::vector<TaskEvent> task_events_;
-  std::uint64_t next_flush_ns_ = 0, next_clock_ns_ = 0, next_release_ns_ = 0;
+  std::uint64_t next_flush_ns_ = 0, next_release_ns_ = 0;
   pid_t main_pid_;
   std::string refused_;
 };

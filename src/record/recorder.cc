@@ -1,5 +1,6 @@
 #include "record/recorder.h"
 
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -100,7 +101,11 @@ Result<RecordSummary> record(const RecordOptions& options) {
   FL_TRY(Listener listener, Listener::open());
   RecordSummary summary;
   summary.path = options.output.empty() ? default_output(options.command) : options.output;
-  FL_TRY(trace::BlockWriter writer, trace::BlockWriter::create(summary.path));
+  // A file size limit of nearly nothing must be an error, not a death; the command inherits what we had.
+  const auto file_size_signal = signal(SIGXFSZ, SIG_IGN);
+  auto created = trace::BlockWriter::create(summary.path);
+  signal(SIGXFSZ, file_size_signal);
+  FL_TRY(trace::BlockWriter writer, std::move(created));
   auto abandon = [&](const Error& error) {  // nothing ran: leave no empty recording behind
     unlink(summary.path.c_str());
     return fail(error);

@@ -3,23 +3,51 @@
 #include <algorithm>
 
 #include "replay/load.h"
+#include "trace/cut_recording.h"
 
 namespace faultline::replay {
 
-Result<Session> open_session(const std::string& path, const std::function<void(std::uint64_t)>& progress) {
+namespace {
+
+Error nothing_found(const std::string& path, trace::Pid pid, const trace::Recording& recording) {
+  std::string known;
+  for (const trace::ProcessInfo& process : recording.processes()) known += fmt::format("{}{}", known.empty() ? "" : ", ", process.pid);
+  const Error error = make_error("{}: wanted {}, found {}", path, pid == 0 ? "a recorded process with heap events" : fmt::format("process {}", pid),
+                                 known.empty() ? "none" : known);
+  return recording.damage() ? make_error("{}; {}", error.message(), *recording.damage()) : error;
+}
+
+}  // namespace
+
+Result<Session> open_session(const std::string& path, trace::Pid pid, const std::function<void(std::uint64_t)>& progress) {
   Session session;
-  FL_TRY(session.recording, trace::Recording::open(path));
-  session.process = session.recording->main_process();
-  if (session.process == nullptr) return fail(make_error("{}: wanted a recorded process with heap events, found none", path));
-  FL_TRY(session.program, load_program(*session.recording, *session.process, progress));
+  FL_TRY(session.recording, trace::open_complete(path));
+  for (;;) {
+    const std::uint64_t complete = session.recording->complete_until_ns();
+    session.process = pid == 0 ? session.recording->main_process() : session.recording->process(pid);
+    if (session.process == nullptr) return fail(nothing_found(path, pid, *session.recording));
+    auto program = load_program(*session.recording, *session.process, progress);
+    const std::uint64_t found = session.recording->complete_until_ns();
+    if (found < complete) {  // reading met damage: once more, without what lies beyond it
+      session.recording = trace::cut_recording(std::move(session.recording), found);
+      continue;
+    }
+    if (!program) return fail(session.recording->damage() ? make_error("{}; {}", program.error().message(), *session.recording->damage()) : program.error());
+    session.program = std::move(*program);
+    break;
+  }
 
   auto& remarks = session.remarks;
   const Program& program = session.program;
-  if (session.recording->damage()) remarks.push_back(*session.recording->damage());
+  if (session.recording->damage()) {
+    remarks.push_back(fmt::format("{}; replayed up to {:.3f} s of the recording, where it is known to be complete", *session.recording->damage(),
+                                  static_cast<double>(session.recording->complete_until_ns()) / 1e9));
+  }
   if (!session.process->glibc_version.empty() && session.process->glibc_version != "2.36")
     remarks.push_back(fmt::format("recorded with glibc {}; the heap model is that of 2.36", session.process->glibc_version));
   const std::size_t processes = session.recording->processes().size();
-  if (processes > 1) remarks.push_back(fmt::format("{} processes recorded; this is pid {}, the main one", processes, session.process->pid));
+  if (processes > 1) remarks.push_back(fmt::format("{} processes recorded; this is pid {}{}", processes, session.process->pid,
+                                  session.process == session.recording->main_process() ? ", the main one" : ""));
   const auto arenas = std::count_if(program.threads.begin(), program.threads.end(), [](const ThreadUse& t) { return !t.main_arena; });
   if (arenas > 0) remarks.push_back(fmt::format("{} threads with an arena of their own: their blocks are not modelled, their memory counts as recorded", arenas));
   if (program.lost_events > 0) remarks.push_back(fmt::format("{} heap events were lost while recording", program.lost_events));

@@ -19,7 +19,7 @@ struct Session {
   std::vector<std::string> remarks;  // one line each: what was lost, cut or is not modelled
 };
 
-// progress gets the number of events read so far.
-Result<Session> open_session(const std::string& path, const std::function<void(std::uint64_t done)>& progress = {});
+// pid 0: the recording's main process. progress gets the number of events read so far.
+Result<Session> open_session(const std::string& path, trace::Pid pid = 0, const std::function<void(std::uint64_t done)>& progress = {});
 
 }  // namespace faultline::replay

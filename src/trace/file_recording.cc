@@ -24,7 +24,8 @@ const ProcessInfo* Recording::process(Pid pid) const {
 
 FileRecording::FileRecording(BlockFile file) : file_(std::move(file)), damage_(file_.damage()) { meta_.format_version = kFormatVersion; }
 
-void FileRecording::note_damage(const std::string& line) {
+void FileRecording::note_damage(const std::string& line, std::uint64_t complete_until_ns) {
+  complete_until_ns_ = std::min(complete_until_ns_, complete_until_ns);
   if (!damage_) {
     damage_ = line;
   } else if (damage_->find(line) == std::string::npos && damage_->size() < 1000) {
@@ -72,6 +73,7 @@ Result<void> FileRecording::read_infos() {
       default: break;
     }
   }
+  const std::uint64_t last_clock_ns = pairs.empty() ? 0 : pairs.back().ns;
   clock_ = TickClock(std::move(pairs));
   if (!any_meta && !damage_) note_damage(fmt::format("{}: the recording has no description of itself", file_.path()));
   for (auto& [image, process] : infos) read_texts(image, process);
@@ -80,6 +82,10 @@ Result<void> FileRecording::read_infos() {
     if (!apply_json(text(), infos[image])) note_damage(fmt::format("{}: damaged at offset {}: the process block is no JSON", file_.path(), block->offset));
   }
   choose_images(infos);
+  // Each 100 ms the recorder writes what is older than that, then a clock (Collector::flush). Without a later clock, ticks
+  // beyond it are only guessed to be times.
+  constexpr std::uint64_t kWriterDelay = 150'000'000;
+  if (file_.damage()) complete_until_ns_ = last_clock_ns - std::min(last_clock_ns, kWriterDelay);
   return {};
 }
 
@@ -183,7 +189,7 @@ std::unique_ptr<HeapEventReader> FileRecording::merged(const Rings& rings, Stack
   std::vector<std::unique_ptr<RingStream>> streams;
   for (const auto& [ring, blocks] : rings.blocks) {
     streams.push_back(
-        std::make_unique<RingStream>(file_, blocks, stacks, clock_, side, [this](const std::string& line) { note_damage(line); }));
+        std::make_unique<RingStream>(file_, blocks, stacks, clock_, side, [this](const std::string& line, std::uint64_t last_ns) { note_damage(line, last_ns); }));
   }
   return merge_rings(std::move(streams));
 }

@@ -18,6 +18,7 @@ class FileRecording final : public Recording {
   std::span<const ProcessInfo> processes() const override { return processes_; }
   const ProcessInfo* main_process() const override;
   const std::optional<std::string>& damage() const override { return damage_; }
+  std::uint64_t complete_until_ns() const override { return complete_until_ns_; }
   std::unique_ptr<HeapEventReader> heap_events(Pid pid) override;
   std::uint64_t heap_event_count(Pid pid) override;
   std::vector<MemoryCall> calls(Pid pid) override;
@@ -36,7 +37,7 @@ class FileRecording final : public Recording {
   };
   using Image = std::uint32_t;
 
-  void note_damage(const std::string& line);
+  void note_damage(const std::string& line, std::uint64_t complete_until_ns = ~std::uint64_t{0});
   void read_texts(Image image, ProcessInfo& process);
   void choose_images(std::map<Image, ProcessInfo>& infos);
   std::unique_ptr<HeapEventReader> merged(const Rings& rings, StackTable& stacks, SideRecords* side);
@@ -49,6 +50,7 @@ class FileRecording final : public Recording {
   TickClock clock_;
   Meta meta_;
   std::optional<std::string> damage_;
+  std::uint64_t complete_until_ns_ = ~std::uint64_t{0};
   std::vector<ProcessInfo> processes_;
   std::map<Image, Rings> rings_;
   std::map<Pid, Image> image_of_;

@@ -50,6 +50,8 @@ class Recording {
   // The command's own process, or for a wrapper (sh -c, a launcher script) the descendant with the most heap events.
   virtual const ProcessInfo* main_process() const = 0;
   virtual const std::optional<std::string>& damage() const = 0;
+  // Up to here no stream is known to lack anything; all ones without damage. Reading a stream may find damage and lower it.
+  virtual std::uint64_t complete_until_ns() const { return ~std::uint64_t{0}; }
 
   virtual std::unique_ptr<HeapEventReader> heap_events(Pid pid) = 0;
   virtual std::uint64_t heap_event_count(Pid pid) = 0;  // decodes once, then remembered

@@ -18,7 +18,7 @@ bool RingStream::next_slow(HeapEvent& event) {
 bool RingStream::next_block() {
   auto stop = [&](const std::string& line) {
     done_ = true;
-    report_(line);
+    report_(line, last_ns_);
     return false;
   };
   if (!decoder_.error().empty()) {

@@ -14,12 +14,16 @@ namespace faultline::trace {
 // Memory: one block. A damaged block or record ends the ring; report(line) is told once.
 class RingStream {
  public:
-  using Report = std::function<void(const std::string&)>;
+  using Report = std::function<void(const std::string& line, std::uint64_t last_event_ns)>;
   // blocks: those of one ring, in file order.
   RingStream(BlockFile& file, std::vector<const BlockEntry*> blocks, StackTable& stacks, const TickClock& clock, SideRecords* side,
              Report report);
 
-  bool next(HeapEvent& event) { return decoder_.next(event) || next_slow(event); }
+  bool next(HeapEvent& event) {
+    if (!decoder_.next(event) && !next_slow(event)) return false;
+    last_ns_ = event.begin_ns;
+    return true;
+  }
 
  private:
   bool next_slow(HeapEvent& event);
@@ -31,6 +35,7 @@ class RingStream {
   std::vector<std::uint8_t> payload_;
   WireDecoder decoder_;
   Report report_;
+  std::uint64_t last_ns_ = 0;
   bool done_ = false;
 };
 

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cmath>
+
 #include "analyze/search.h"
 #include "analyze/search_json.h"
 #include "analyze/search_text.h"
@@ -25,14 +27,17 @@ class Advise : public Command {
   void describe(CLI::App& app) override {
     app.add_option("file", file_, "recording")->required();
     app.add_option("--allow-rss", allowed_percent_, "per cent by which advice may raise peak RSS")->capture_default_str();
-    app.add_option("--seconds", options_.seconds, "time for the search")->capture_default_str();
+    app.add_option("--seconds", options_.seconds, "time for the search, more than 0")->capture_default_str();
     app.add_flag("--force", options_.force, "search although verify found a difference");
+    app.add_option("--process", pid_, "which recorded process (default: the command's own)");
     app.add_flag("--json", json_, "print JSON");
   }
 
   Result<int> run() override {
+    if (!std::isfinite(options_.seconds) || options_.seconds <= 0) return fail(make_error("--seconds: wanted a time above 0, found {}", options_.seconds));
+    if (!std::isfinite(allowed_percent_) || allowed_percent_ < 0) return fail(make_error("--allow-rss: wanted per cent from 0, found {}", allowed_percent_));
     const bool terminal = isatty(STDERR_FILENO) != 0;
-    FL_TRY(replay::Session session, replay::open_session(file_, progress_of_loading(terminal)));
+    FL_TRY(replay::Session session, replay::open_session(file_, pid_, progress_of_loading(terminal)));
     options_.allowed_peak_growth = allowed_percent_ / 100;
     if (terminal) {
       options_.progress = [](std::size_t done, std::size_t planned) { fmt::print(stderr, "\r{} of {} replays ", done, planned); };
@@ -44,11 +49,13 @@ class Advise : public Command {
     } else {
       print_text(session, advice);
     }
-    return kDone;
+    // "No setting helps" is an answer; that the twin cannot answer for this program is a no.
+    return advice.verification.holds() || options_.force ? kDone : kAnswerIsNo;
   }
 
  private:
   std::string file_;
+  trace::Pid pid_ = 0;
   double allowed_percent_ = 10;
   analyze::SearchOptions options_;
   bool json_ = false;

@@ -23,6 +23,7 @@ using analyze::Measurement;
 using analyze::time_text;
 
 constexpr double kFaultTolerance = 0.05;
+constexpr double kSameRun = 0.5;  // beyond it the unchanged command is not the one that was recorded
 constexpr double kWallTolerance = 0.05;  // on top of the spread of the runs themselves
 
 std::uint64_t median(std::vector<std::uint64_t> values) {
@@ -63,6 +64,7 @@ class Confirm : public Command {
     app.add_flag("--advice", advice_, "the settings faultline advise recommends")->excludes(set);
     app.add_option("--runs", runs_, "runs of each, alternating")->check(CLI::Range(1, 100))->capture_default_str();
     app.add_flag("--quiet", quiet_, "send the command's standard output to /dev/null");
+    app.add_option("--process", pid_, "which recorded process (default: the command's own)");
     app.add_flag("--json", json_, "print JSON");
     app.footer("The program to run follows after --: the recorded command.");
   }
@@ -73,7 +75,7 @@ class Confirm : public Command {
     if (settings_.empty() && !advice_) return fail(make_error("wanted --set NAME=VALUE or --advice, found neither"));
     if (program_.empty()) return fail(make_error("wanted a command after --, found none"));
     FL_TRY(analyze::Launcher launcher, analyze::Launcher::start(program_, quiet_ || json_));  // while this process is small
-    FL_TRY(const replay::Session session, replay::open_session(file_));
+    FL_TRY(const replay::Session session, replay::open_session(file_, pid_));
     replay::Verification verification;
     if (advice_) {
       const analyze::Advice advice = analyze::search(session.program, {});
@@ -102,6 +104,7 @@ class Confirm : public Command {
 
  private:
   std::string file_;
+  trace::Pid pid_ = 0;
   std::vector<std::string> settings_;
   bool advice_ = false, quiet_ = false, json_ = false;
   int runs_ = 3;
@@ -112,6 +115,24 @@ class Confirm : public Command {
     for (const trace::ProcessInfo& other : session.recording->processes())
       if (other.pid != session.process->pid) faults += other.minor_faults - std::min(other.minor_faults, other.recorder_faults);
     return faults;
+  }
+
+  // A command that ends otherwise than when it was recorded, or faults quite differently, is another run: its numbers prove nothing.
+  static std::string why_not_the_recorded_run(const replay::Session& session, std::uint64_t predicted, const Runs& before) {
+    const int status = before.list.front().wait_status;
+    const auto main = std::find_if(session.recording->processes().begin(), session.recording->processes().end(), [](const trace::ProcessInfo& p) { return p.is_main; });
+    const bool known = main != session.recording->processes().end() && main->exit_seen;
+    if (known && main->wait_status != status) {
+      return fmt::format("This is not the recorded run: the command {}, when recorded it {}", ending_text(status), ending_text(main->wait_status));
+    }
+    const std::uint64_t measured = before.middle(&Measurement::minor_faults);
+    if (std::abs(off_by(predicted, measured)) > kSameRun) {
+      return fmt::format("This is not the recorded run: unchanged it takes {} minor faults, the recording tells of {}", measured, predicted);
+    }
+    return {};
+  }
+  static std::string ending_text(int wait_status) {
+    return WIFSIGNALED(wait_status) ? fmt::format("was killed by signal {}", WTERMSIG(wait_status)) : fmt::format("exited with {}", WEXITSTATUS(wait_status));
   }
 
   int judge(const replay::Session& session, const replay::Verification& verification, const replay::Prediction& changed,
@@ -127,7 +148,8 @@ class Confirm : public Command {
     const double predicted_loss = std::max(0.0, changed.cost_ns - verification.prediction.cost_ns);  // slower as predicted is no miss
     const bool wall_holds = static_cast<double>(wall_after) <= static_cast<double>(wall_before) + noise + 1.5 * predicted_loss;
     const bool same_end = std::all_of(after.list.begin(), after.list.end(), [&](const Measurement& m) { return m.wait_status == before.list.front().wait_status; });
-    const bool confirmed = faults_hold && wall_holds && same_end;
+    const std::string other_run = why_not_the_recorded_run(session, predicted_before, before);
+    const bool confirmed = faults_hold && wall_holds && same_end && other_run.empty();
     if (json_) {
       nlohmann::ordered_json out;
       out["settings"] = settings_;
@@ -137,11 +159,13 @@ class Confirm : public Command {
       out["changed"] = {{"predicted", {{"minor_faults", predicted_after}, {"rss_peak_bytes", changed.rss_peak_bytes}}}, {"measured", after.json()}};
       out["minor_faults_within_5_percent"] = faults_hold;
       out["wall_not_worse"] = wall_holds;
+      out["same_run"] = other_run.empty();
+      if (!other_run.empty()) out["same_run_reason"] = other_run;
       out["confirmed"] = confirmed;
       fmt::print("{}\n", out.dump(2));
       return confirmed ? kDone : kAnswerIsNo;
     }
-    fmt::print("{} runs of each, alternating, without the recorder; medians\nGLIBC_TUNABLES={}\n\n", runs_, env);
+    fmt::print("{}, without the recorder\nGLIBC_TUNABLES={}\n\n", runs_ == 1 ? std::string("one run of each") : fmt::format("medians of {} runs of each, alternating", runs_), env);
     fmt::print("{:<22} {:>13} {:>13} {:>8}   {:>13} {:>13} {:>8}\n", "", "as it was:", "predicted", "", "changed:", "predicted", "");
     fmt::print("{:<22} {:>13} {:>13} {:>+7.1f}%   {:>13} {:>13} {:>+7.1f}%\n", "minor faults", measured_before, predicted_before,
                100 * off_by(predicted_before, measured_before), measured_after, predicted_after, 100 * error);
@@ -159,7 +183,7 @@ class Confirm : public Command {
     if (confirmed) {
       fmt::print("Confirmed.\n");
     } else {
-      fmt::print("Not confirmed:{}{}{}\n", faults_hold ? "" : " minor faults differ by more than 5 %.", wall_holds ? "" : " It runs longer than predicted.",
+      fmt::print("Not confirmed:{}{}{}{}\n", other_run.empty() ? "" : " " + other_run + ".", faults_hold ? "" : " minor faults differ by more than 5 %.", wall_holds ? "" : " It runs longer than predicted.",
                  same_end ? "" : " The command ended differently.");
     }
     return confirmed ? kDone : kAnswerIsNo;

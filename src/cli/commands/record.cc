@@ -56,7 +56,11 @@ class RecordCommand : public Command {
   bool takes_program() const override { return true; }
 
   Result<int> run() override {
-    options_.command = program_.empty() ? app_->remaining() : program_;
+    const std::vector<std::string> words = app_->remaining();
+    if (!program_.empty() && !words.empty()) return fail(make_error("unknown option '{}' before --; the command's own go after it", words.front()));
+    if (!words.empty() && words.front().starts_with('-')) return fail(make_error("unknown option '{}'", words.front()));
+    options_.command = program_.empty() ? words : program_;
+    if (app_->count("--output") > 0 && options_.output.empty()) return fail(make_error("--output: wanted a file name, found an empty word"));
     if (options_.command.empty()) return fail(make_error("wanted a command to run, found none: faultline record [-o FILE] -- CMD..."));
     options_.tool_version = kVersion;
     options_.allocator_glibc = allocator_ == "glibc";

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "report/json.h"
 #include "report/terminal.h"
+#include "trace/cut_recording.h"
 
 namespace faultline::cli {
 namespace {
@@ -20,12 +21,19 @@ class Report : public Command {
   }
 
   Result<int> run() override {
-    FL_TRY(std::unique_ptr<trace::Recording> recording, trace::Recording::open(file_));
-    const trace::ProcessInfo* process = pid_ != 0 ? recording->process(pid_) : recording->main_process();
-    if (process == nullptr) return fail(no_process(*recording));
-    const report::Report result = report::build_report(*recording, *process, file_, top_);
-    fmt::print("{}", json_ ? report::render_json(result) : report::render_terminal(result, report::style_of_stdout()));
-    return kDone;
+    FL_TRY(std::unique_ptr<trace::Recording> recording, trace::open_complete(file_));
+    for (;;) {
+      const std::uint64_t complete = recording->complete_until_ns();
+      const trace::ProcessInfo* process = pid_ != 0 ? recording->process(pid_) : recording->main_process();
+      if (process == nullptr) return fail(no_process(*recording));
+      const report::Report result = report::build_report(*recording, *process, file_, top_);
+      if (const std::uint64_t found = recording->complete_until_ns(); found < complete) {  // reading met damage: once more, without what lies beyond it
+        recording = trace::cut_recording(std::move(recording), found);
+        continue;
+      }
+      fmt::print("{}", json_ ? report::render_json(result) : report::render_terminal(result, report::style_of_stdout()));
+      return kDone;
+    }
   }
 
  private:

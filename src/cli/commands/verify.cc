@@ -26,11 +26,12 @@ class Verify : public Command {
  public:
   void describe(CLI::App& app) override {
     app.add_option("file", file_, "recording")->required();
+    app.add_option("--process", pid_, "which recorded process (default: the command's own)");
     app.add_flag("--json", json_, "print JSON");
   }
 
   Result<int> run() override {
-    FL_TRY(replay::Session session, replay::open_session(file_));
+    FL_TRY(replay::Session session, replay::open_session(file_, pid_));
     const Verification v = replay::verify(session.program);
     if (json_) {
       print_json(session, v);
@@ -42,6 +43,7 @@ class Verify : public Command {
 
  private:
   std::string file_;
+  trace::Pid pid_ = 0;
   bool json_ = false;
 
   static void print_json(const replay::Session& session, const Verification& v) {

@@ -19,11 +19,12 @@ class WhatIf : public Command {
   void describe(CLI::App& app) override {
     app.add_option("file", file_, "recording")->required();
     app.add_option("--set", settings_, "malloc setting NAME=VALUE, e.g. mmap_threshold=64M (repeatable; all apply together)")->required()->allow_extra_args(false);
+    app.add_option("--process", pid_, "which recorded process (default: the command's own)");
     app.add_flag("--json", json_, "print JSON");
   }
 
   Result<int> run() override {
-    FL_TRY(replay::Session session, replay::open_session(file_));
+    FL_TRY(replay::Session session, replay::open_session(file_, pid_));
     FL_TRY(const heap::Parameters parameters, analyze::with_settings(session.program, settings_));
     const replay::Verification verification = replay::verify(session.program);
     const replay::Prediction& before = verification.prediction;
@@ -65,6 +66,7 @@ class WhatIf : public Command {
 
  private:
   std::string file_;
+  trace::Pid pid_ = 0;
   std::vector<std::string> settings_;
   bool json_ = false;
 
