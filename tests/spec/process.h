@@ -12,7 +12,7 @@ namespace faultline::spec {
 inline constexpr std::uint64_t kPage = 4096;
 // All addresses of a spec lie in this window, far from anything a process maps by itself; the break is measured from
 // its start.
-inline constexpr std::uint64_t kWindow = 0x100'0000'0000;
+inline constexpr std::uint64_t kWindow = 0x2000'0000'0000;  // also outside what AddressSanitizer keeps for itself
 inline constexpr std::uint64_t kWindowBytes = std::uint64_t{1} << 30;
 
 enum class Op : std::uint32_t { mmap, munmap, mprotect, mremap, madvise, brk, touch, reset, mmap_keep, mremap_keep, fork, exit };
