@@ -72,6 +72,7 @@ struct MemoryCall {
 };
 
 enum class FaultKind : std::uint8_t { minor, major };
+enum class FaultAccess : std::uint8_t { unknown, read, write, execute };  // of the page fault's error code
 
 struct FaultEvent {
   std::uint64_t time_ns = 0;
@@ -79,6 +80,7 @@ struct FaultEvent {
   std::uint64_t ip = 0;       // the instruction; a kernel address when the kernel touched it for the program
   Tid tid = 0;
   FaultKind kind = FaultKind::minor;
+  FaultAccess access = FaultAccess::unknown;  // known where the page_fault tracepoints could be read
 };
 
 // A loaded file: symbolisation reads it later, so the build id is kept.

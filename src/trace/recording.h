@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "trace/event.h"
+#include "trace/system_event.h"
 
 namespace faultline::trace {
 
@@ -60,6 +61,11 @@ class Recording {
   virtual std::vector<TouchObservation> touches(Pid pid) = 0;  // by time_ns
   virtual std::vector<Module> modules(Pid pid) = 0;
   virtual std::vector<RssSample> rss_samples(Pid pid) = 0;
+  // The run as the kernel saw it; empty where it was not recorded. These cover a pid's whole life, calls() and faults() its last image.
+  virtual std::vector<TaskEvent> tasks() { return {}; }                          // of all processes, by time
+  virtual std::vector<MappingEvent> mapping_events(Pid) { return {}; }           // by time
+  virtual std::vector<MemoryCall> calls_of_all_images(Pid pid) { return calls(pid); }
+  virtual std::vector<FaultEvent> faults_of_all_images(Pid pid) { return faults(pid); }
   virtual StackTable& stacks(Pid pid) = 0;  // complete after heap_events() was read to its end once
   virtual std::uint64_t file_bytes() const = 0;
 };
