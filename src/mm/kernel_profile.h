@@ -14,7 +14,8 @@ inline constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 struct KernelProfile {
   std::string_view name = "linux-6.18";
   std::uint64_t task_end = 0x7fff'ffff'f000;  // TASK_SIZE with 4 levels: one guard page below 2^47
-  std::uint64_t mmap_min_addr = 4096;         // sysctl vm.mmap_min_addr as this machine has it (upstream: 65536)
+  std::uint64_t mmap_min_addr = 65536;        // hints and stacks stay above (CONFIG_LSM_MMAP_MIN_ADDR, or the sysctl if greater)
+  std::uint64_t dac_mmap_min_addr = 4096;     // sysctl vm.mmap_min_addr as this machine has it: below needs CAP_SYS_RAWIO
   std::uint64_t max_map_count = 65530;        // sysctl vm.max_map_count
   std::uint64_t stack_guard_gap_pages = 256;  // boot parameter stack_guard_gap
   std::uint64_t huge_page_size = 2 * 1024 * 1024;
@@ -28,7 +29,7 @@ struct KernelProfile {
   static constexpr KernelProfile linux_6_1() {
     KernelProfile profile;
     profile.name = "linux-6.1";
-    profile.mmap_min_addr = 65536;
+    profile.dac_mmap_min_addr = 65536;
     profile.aligns_huge_anonymous_maps = false;
     profile.madvise_frees_tables = false;
     profile.mremap_moves_many_vmas = false;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -17,6 +18,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -38,6 +40,7 @@ class Mailboxes {
   static constexpr std::size_t kCount = 16;
   struct Shared {
     std::uint64_t start_brk = 0;
+    std::uint64_t in_use[16] = {};  // by RLIMIT_*: what limits are counted from
     pid_t tester = 0;
     Mailbox boxes[kCount];
   };
@@ -91,7 +94,8 @@ void give(std::atomic<std::uint32_t>& turn, std::uint32_t to) {
 
 sigjmp_buf after_fault;
 
-void on_fault(int) { siglongjmp(after_fault, 1); }
+// The jump carries si_code: SEGV_MAPERR 1, SEGV_ACCERR 2.
+void on_fault(int signal, siginfo_t* info, void*) { siglongjmp(after_fault, signal == SIGSEGV ? info->si_code : 16); }
 
 struct Faults {
   std::uint64_t minor = 0, major = 0;
@@ -104,15 +108,15 @@ Faults faults() {
 }
 
 // Uninstrumented: the shadow of a sanitizer would fault too.
-__attribute__((no_sanitize("address", "undefined"))) bool touch_page(std::uint64_t address, bool write) {
-  if (sigsetjmp(after_fault, 1) != 0) return false;
+__attribute__((no_sanitize("address", "undefined"))) int touch_page(std::uint64_t address, bool write) {
+  if (const int code = sigsetjmp(after_fault, 1); code != 0) return code;
   auto* byte = reinterpret_cast<volatile char*>(address);
   if (write) {
     *byte = 1;
   } else {
     (void)*byte;
   }
-  return true;
+  return 0;
 }
 
 Answer result_of(long value) {
@@ -132,7 +136,25 @@ Answer place_of(long value, std::uint64_t length) {
   return answer;
 }
 
-Answer perform(const Call& call, std::uint64_t start_brk) {
+Answer set_limit(const Call& call, const std::uint64_t* in_use) {
+  const auto resource = static_cast<__rlimit_resource>(call.a);
+  rlimit limit;
+  ::getrlimit(resource, &limit);
+  const std::uint64_t wanted = call.c != 0 ? RLIM_INFINITY : in_use[call.a % 16] + call.b;
+  limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+  return result_of(::setrlimit(resource, &limit));
+}
+
+Answer mincore(const Call& call) {
+  unsigned char present[64] = {};
+  Answer answer = result_of(::syscall(SYS_mincore, call.a, call.b, present));
+  if (answer.error != 0) return answer;
+  for (std::uint64_t i = 0; i < 63; ++i) answer.value |= static_cast<std::int64_t>(present[i] & 1u) << i;
+  return answer;
+}
+
+Answer perform(const Call& call, const Mailboxes::Shared& shared) {
+  const std::uint64_t start_brk = shared.start_brk;
   switch (call.op) {
     case Op::mmap: return place_of(::syscall(SYS_mmap, call.a, call.b, call.c, call.d, -1, 0), call.b);
     case Op::mmap_keep: return result_of(::syscall(SYS_mmap, call.a, call.b, call.c, call.d, -1, 0));
@@ -149,13 +171,26 @@ Answer perform(const Call& call, std::uint64_t start_brk) {
     case Op::touch: {
       Answer answer;
       for (std::uint64_t at = call.a; at < call.a + call.b; at += kPage) {
-        if (!touch_page(at, call.c != 0)) ++answer.refused;
+        const int code = touch_page(at, call.c != 0);
+        if (code != 0) ++answer.refused;
+        if (code == 2) ++answer.no_access;
       }
       return answer;
     }
+    case Op::mlock: return result_of(::syscall(SYS_mlock2, call.a, call.b, call.c));
+    case Op::munlock: return result_of(::syscall(SYS_munlock, call.a, call.b));
+    case Op::mlockall: return result_of(::syscall(SYS_mlockall, call.a));
+    case Op::munlockall: return result_of(::syscall(SYS_munlockall));
+    case Op::msync: return result_of(::syscall(SYS_msync, call.a, call.b, call.c));
+    case Op::mincore: return mincore(call);
+    case Op::limit: return set_limit(call, shared.in_use);
     case Op::reset:
       ::syscall(SYS_munmap, kWindow, kWindowBytes);
       ::syscall(SYS_brk, start_brk);
+      ::syscall(SYS_munlockall);
+      for (const std::uint64_t resource : {RLIMIT_AS, RLIMIT_DATA}) set_limit({Op::limit, resource, 0, 1}, shared.in_use);
+      set_limit({Op::limit, RLIMIT_STACK, 8 << 20}, shared.in_use);
+      set_limit({Op::limit, RLIMIT_MEMLOCK, 8 << 20}, shared.in_use);
       return {};
     case Op::fork:
     case Op::exit: break;  // serve() does them
@@ -163,9 +198,9 @@ Answer perform(const Call& call, std::uint64_t start_brk) {
   return {};
 }
 
-Answer measure(const Call& call, std::uint64_t start_brk) {
+Answer measure(const Call& call, const Mailboxes::Shared& shared) {
   const Faults before = faults();
-  Answer answer = perform(call, start_brk);
+  Answer answer = perform(call, shared);
   const Faults after = faults();
   answer.minor_faults = after.minor - before.minor;
   answer.major_faults = after.major - before.major;
@@ -174,16 +209,16 @@ Answer measure(const Call& call, std::uint64_t start_brk) {
 
 // Every page this loop runs on is copied or mapped before anything is counted; fork makes that necessary again on both
 // sides. The place is far from the window.
-void warm_up(std::uint64_t start_brk) {
+void warm_up(const Mailboxes::Shared& shared) {
   constexpr std::uint64_t place = kWindow - (std::uint64_t{1} << 32);
   for (int round = 0; round < 3; ++round) {
-    measure({Op::mmap_keep, place, 4 * kPage, 3, 0x8032}, start_brk);
-    measure({Op::mprotect, place, kPage, 1}, start_brk);
-    measure({Op::touch, place, 6 * kPage, 1}, start_brk);
-    measure({Op::touch, place, 6 * kPage, 0}, start_brk);
-    measure({Op::mremap_keep, place, kPage, 2 * kPage, 0}, start_brk);
-    measure({Op::madvise, place, kPage, 4}, start_brk);
-    measure({Op::munmap, place, 8 * kPage}, start_brk);
+    measure({Op::mmap_keep, place, 4 * kPage, 3, 0x8032}, shared);
+    measure({Op::mprotect, place, kPage, 1}, shared);
+    measure({Op::touch, place, 6 * kPage, 1}, shared);
+    measure({Op::touch, place, 6 * kPage, 0}, shared);
+    measure({Op::mremap_keep, place, kPage, 2 * kPage, 0}, shared);
+    measure({Op::madvise, place, kPage, 4}, shared);
+    measure({Op::munmap, place, 8 * kPage}, shared);
   }
 }
 
@@ -193,27 +228,32 @@ void warm_up(std::uint64_t start_brk) {
   ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
   struct sigaction action;
   ::memset(&action, 0, sizeof action);
-  action.sa_handler = on_fault;
-  action.sa_flags = SA_NODEFER;
+  action.sa_sigaction = on_fault;
+  action.sa_flags = SA_NODEFER | SA_SIGINFO;
   ::sigaction(SIGSEGV, &action, nullptr);
   ::sigaction(SIGBUS, &action, nullptr);
+  action.sa_flags = 0;
   action.sa_handler = SIG_IGN;  // nobody waits for a grandchild
   ::sigaction(SIGCHLD, &action, nullptr);
   ::syscall(SYS_brk, shared.start_brk);
+  // Limits hold only for who has no CAP_IPC_LOCK; as root and unprivileged the answers are the same.
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[2] = {};
+  ::syscall(SYS_capset, &header, none);
   Mailbox* box = &shared.boxes[slot];
-  warm_up(shared.start_brk);
+  warm_up(shared);
   while (true) {
     give(box->turn, 0);
     wait_for(box->turn, 1, shared.tester);
     if (box->quit != 0) ::_exit(0);
     const Call call = box->call;
     if (call.op != Op::fork) {
-      box->answer = measure(call, shared.start_brk);
+      box->answer = measure(call, shared);
       continue;
     }
     const long child = ::syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
     if (child == 0) box = &shared.boxes[call.a];
-    warm_up(shared.start_brk);
+    warm_up(shared);
     if (child != 0) box->answer = result_of(child);
   }
 }
@@ -232,6 +272,15 @@ std::uint64_t start_of_break() {
   return std::strtoull(at, nullptr, 10);
 }
 
+std::uint64_t kilobytes_of(const std::string& path, const std::string& name) {
+  std::ifstream file(path);
+  for (std::string word; file >> word;) {
+    std::uint64_t value = 0;
+    if (word == name && file >> value) return value;
+  }
+  throw std::runtime_error(path + " has no " + name);
+}
+
 }  // namespace
 
 KernelProcess::KernelProcess() : boxes_(std::make_shared<Mailboxes>()), slot_(boxes_->take()) {
@@ -242,6 +291,9 @@ KernelProcess::KernelProcess() : boxes_(std::make_shared<Mailboxes>()), slot_(bo
   if (pid_ == 0) serve(*boxes, slot_);
   if (pid_ < 0) throw std::runtime_error("fork failed");
   open_proc();
+  const std::string status = "/proc/" + std::to_string(pid_) + "/status";
+  boxes->in_use[RLIMIT_AS] = kilobytes_of(status, "VmSize:") << 10;
+  boxes->in_use[RLIMIT_DATA] = kilobytes_of(status, "VmData:") << 10;
 }
 
 KernelProcess::KernelProcess(std::shared_ptr<Mailboxes> boxes, std::size_t slot, pid_t pid)

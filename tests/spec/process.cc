@@ -26,6 +26,13 @@ std::string Call::to_string() const {
     case Op::brk: return fmt::format("brk(start + {})", static_cast<std::int64_t>(a));
     case Op::touch: return fmt::format("touch({}, {}, {})", place(a), bytes(b), c != 0 ? "write" : "read");
     case Op::reset: return "reset";
+    case Op::mlock: return fmt::format("mlock2({}, {}, {})", place(a), bytes(b), c);
+    case Op::munlock: return fmt::format("munlock({}, {})", place(a), bytes(b));
+    case Op::mlockall: return fmt::format("mlockall({})", a);
+    case Op::munlockall: return "munlockall()";
+    case Op::msync: return fmt::format("msync({}, {}, {})", place(a), bytes(b), c);
+    case Op::mincore: return fmt::format("mincore({}, {})", place(a), bytes(b));
+    case Op::limit: return c != 0 ? fmt::format("no limit {}", a) : fmt::format("limit {} to {} more", a, bytes(b));
     case Op::fork: return fmt::format("fork() = process {}", a);
     case Op::exit: return "exit";
   }
@@ -35,7 +42,8 @@ std::string Call::to_string() const {
 std::string Answer::to_string() const {
   const std::string what = error != 0 ? fmt::format("errno {}", error)
                            : value == kElsewhere ? "elsewhere" : place(static_cast<std::uint64_t>(value));
-  return fmt::format("{}, {} refused, {} minor faults, {} major", what, refused, minor_faults, major_faults);
+  return fmt::format("{}, {} refused ({} no access), {} minor faults, {} major", what, refused, no_access, minor_faults,
+                     major_faults);
 }
 
 std::string to_string(const std::vector<Mapping>& mappings) {

@@ -15,10 +15,15 @@ inline constexpr std::uint64_t kPage = 4096;
 inline constexpr std::uint64_t kWindow = 0x2000'0000'0000;  // also outside what AddressSanitizer keeps for itself
 inline constexpr std::uint64_t kWindowBytes = std::uint64_t{1} << 30;
 
-enum class Op : std::uint32_t { mmap, munmap, mprotect, mremap, madvise, brk, touch, reset, mmap_keep, mremap_keep, fork, exit };
+enum class Op : std::uint32_t {
+  mmap, munmap, mprotect, mremap, madvise, brk, touch, reset, mmap_keep, mremap_keep, fork, exit,
+  mlock, munlock, mlockall, munlockall, msync, mincore, limit
+};
 
 // One call. a..e are the arguments in the order of the system call; mmap: address length prot flags; mremap: address old new flags
 // new_address; brk: signed distance from the break's start; touch: address length write.
+// mlock: address length flags; mincore: address length, answers one bit per page (at most 63); limit: setrlimit of
+// resource a (RLIMIT_*) to b bytes more than the process used of it when it was reset, or none with c = 1.
 // fork: number of the child; fork and exit are for programs (program.h), a Process has fork() and its destructor.
 // What mmap and mremap put outside the window is unmapped at once; the _keep forms leave it and answer its address.
 struct Call {
@@ -30,7 +35,8 @@ struct Call {
 struct Answer {
   std::int64_t value = 0;          // the call's result; outside the window kElsewhere; brk: distance from its start
   std::int32_t error = 0;          // errno, 0 done
-  std::uint32_t refused = 0;       // touch: pages that answered with SIGSEGV
+  std::uint32_t refused = 0;       // touch: pages that answered with a signal
+  std::uint32_t no_access = 0;     // of these SEGV_ACCERR: there is a mapping and it forbids
   std::uint64_t minor_faults = 0;  // during the call, of the process that makes it
   std::uint64_t major_faults = 0;
   bool operator==(const Answer&) const = default;
@@ -77,6 +83,18 @@ class Process {
   Answer touch(std::uint64_t address, std::uint64_t length, bool write) {
     return run({Op::touch, address, length, write ? 1u : 0u});
   }
+  Answer mlock(std::uint64_t address, std::uint64_t length, std::uint32_t flags = 0) {
+    return run({Op::mlock, address, length, flags});
+  }
+  Answer munlock(std::uint64_t address, std::uint64_t length) { return run({Op::munlock, address, length}); }
+  Answer mlockall(std::uint32_t flags) { return run({Op::mlockall, flags}); }
+  Answer munlockall() { return run({Op::munlockall}); }
+  Answer msync(std::uint64_t address, std::uint64_t length, std::uint32_t flags) {
+    return run({Op::msync, address, length, flags});
+  }
+  Answer mincore(std::uint64_t address, std::uint64_t length) { return run({Op::mincore, address, length}); }
+  Answer limit(std::uint32_t resource, std::uint64_t bytes) { return run({Op::limit, resource, bytes}); }
+  Answer no_limit(std::uint32_t resource) { return run({Op::limit, resource, 0, 1}); }
   std::uint64_t write(std::uint64_t address, std::uint64_t length) { return touch(address, length, true).minor_faults; }
   std::uint64_t read(std::uint64_t address, std::uint64_t length) { return touch(address, length, false).minor_faults; }
 };

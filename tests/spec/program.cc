@@ -9,8 +9,9 @@
 namespace faultline::spec {
 
 namespace {
-constexpr std::array<const char*, 12> kNames = {"mmap",  "munmap", "mprotect",  "mremap",      "madvise", "brk",
-                                                "touch", "reset",  "mmap_keep", "mremap_keep", "fork",    "exit"};
+constexpr std::array<const char*, 19> kNames = {
+    "mmap", "munmap", "mprotect", "mremap",  "madvise",  "brk",        "touch", "reset",   "mmap_keep", "mremap_keep",
+    "fork", "exit",   "mlock",    "munlock", "mlockall", "munlockall", "msync", "mincore", "limit"};
 }
 
 std::string to_text(const Program& program) {

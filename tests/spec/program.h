@@ -22,9 +22,11 @@ using Program = std::vector<Step>;
 struct Shape {
   int calls = 40;
   bool forks = false;
+  bool every_call = false;   // locks, limits, guards and all the rest as well
+  std::uint64_t room = 64;   // pages of the window that programs use: small, so that calls meet
 };
 
-inline constexpr std::uint64_t kRoom = 64;  // pages of the window that programs use: small, so that calls meet
+inline constexpr std::uint64_t kRoom = 64;  // of programs that fork
 
 Program random_program(std::uint64_t seed, const Shape& shape);
 

@@ -46,6 +46,7 @@ TEST(RandomCalls, ProcessesThatFork) { run_all({.calls = 60, .forks = true}, 500
 TEST(RandomCalls, Corpus) {
   KernelProcess kernel;
   for (const auto& entry : std::filesystem::directory_iterator(FAULTLINE_CORPUS)) {
+    if (entry.is_directory()) continue;
     std::ifstream file(entry.path());
     std::stringstream text;
     text << file.rdbuf();

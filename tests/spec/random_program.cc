@@ -15,7 +15,7 @@ class Generator {
     for (int i = 0; i < shape_.calls; ++i) {
       Step step;
       step.process = shape_.forks ? alive_[below(alive_.size())] : 0;
-      step.call = shape_.forks ? with_forks(step.process) : plain();
+      step.call = shape_.every_call ? any() : (shape_.forks ? with_forks(step.process) : plain());
       program.push_back(step);
     }
     return program;
@@ -37,6 +37,49 @@ class Generator {
       case 10: return {Op::brk, below(8) == 0 ? ~std::uint64_t{0} : below(24 * kPage)};
       default: return {Op::touch, page(), (1 + below(12)) * kPage, below(3) != 0 ? 1u : 0u};
     }
+  }
+  // Every call, with the arguments that matter; lengths now and then reach over everything.
+  Call any() {
+    switch (below(44)) {
+      case 0: case 1: case 2: case 3: case 4: case 5: case 6: case 7: return map_any();
+      case 8: case 9: return {Op::munmap, address(), length()};
+      case 10: case 11: case 12: case 13: return {Op::mprotect, address(), length(), protection()};
+      case 14: case 15: case 16: case 17: case 18: return remap();
+      case 19: case 20: case 21: case 22: case 23: case 24: case 25: return {Op::madvise, address(), length(), any_advice()};
+      case 26: case 27: return {Op::brk, below(8) == 0 ? ~std::uint64_t{0} : below(24 * kPage)};
+      case 28: return {Op::mlock, address(), length(), pick({0, 0, 1, 1, 2})};
+      case 29: return {Op::munlock, address(), length()};
+      case 30:
+        if (below(4) != 0) return {Op::mlock, address(), length(), below(2)};
+        return below(2) != 0 ? Call{Op::munlockall} : Call{Op::mlockall, pick({0, 1, 2, 2, 3, 4, 5, 6, 6, 7, 8})};
+      case 31: return {Op::msync, address(), length(), pick({0, 1, 2, 3, 4, 5, 6, 8})};
+      case 32: return {Op::mincore, address(), length()};
+      case 33: return limit();
+      default: return {Op::touch, page(), (1 + below(12)) * kPage, below(3) != 0 ? 1u : 0u};
+    }
+  }
+  std::uint64_t protection() {
+    return pick({0, 0, 1, 1, 3, 3, 3, 3, 5, 7, 2, 4, 6, 8, 11, 16, 0x01000003, 0x01000001, 0x02000003, 0x03000003});
+  }
+  std::uint64_t any_advice() {
+    return pick({4, 4, 4, 4, 8, 8, 8, 21, 21, 21, 20, 0, 1, 2, 3, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 22, 22, 23, 23, 24, 25,
+                 102, 102, 102, 103, 103, 99, 5});
+  }
+  Call map_any() {
+    const std::uint64_t placing = pick({0x10, 0x10, 0x10, 0x10, 0x10, 0, 0x100000, 0x40, 0x80});
+    std::uint64_t extra = pick({0, 0, 0, 0, 0, 0, 0x4000, 0x8000, 0x20000, 0x18000, 0x2000, 0x100, 0x100, 0x800});
+    if (below(6) == 0) extra |= pick({0x4000, 0x8000, 0x2000, 0x100, 0x10000});
+    const std::uint64_t kind = below(30) == 0 ? pick({0, 3, 8, 8, 8, 4, 10}) : 2;
+    const std::uint64_t where = placing != 0x10 && below(4) == 0 ? pick({0, 0, 1, 0x1000, 0x7fffffff0000, ~std::uint64_t{0xfff}}) : address();
+    std::uint64_t bytes = length();
+    if (below(40) == 0) bytes = pick({std::uint64_t{1} << 20, std::uint64_t{2} << 20, std::uint64_t{6} << 20, std::uint64_t{1} << 47, ~std::uint64_t{0}});
+    if ((placing & 0x10) != 0 && bytes > (std::uint64_t{1} << 29)) bytes = length();  // never over the child itself
+    return {Op::mmap, where, bytes, protection() & 7, 0x20 | kind | placing | extra};
+  }
+  Call limit() {
+    const std::uint64_t resource = pick({2, 3, 8, 9});
+    if (below(3) == 0) return {Op::limit, resource, 0, 1};
+    return {Op::limit, resource, resource == 3 ? pick({16, 40, 400}) * kPage : below(40) * kPage + (below(3) == 0 ? below(kPage) : 0)};
   }
   Call with_forks(std::uint32_t process) {
     const std::uint64_t choice = below(14);
@@ -70,7 +113,7 @@ class Generator {
 
   std::uint64_t below(std::uint64_t n) { return random_() % n; }
   std::uint64_t pick(std::initializer_list<std::uint64_t> choices) { return choices.begin()[below(choices.size())]; }
-  std::uint64_t page() { return kWindow + below(kRoom) * kPage; }
+  std::uint64_t page() { return kWindow + below(shape_.room) * kPage; }
   std::uint64_t address() { return below(50) == 0 ? page() + 1 + below(kPage - 1) : page(); }  // now and then misaligned
   std::uint64_t length() {
     if (below(40) == 0) return 0;

@@ -7,19 +7,11 @@ namespace faultline::spec {
 namespace {
 // As a real process has it: mappings the twin places by itself end up far above the window.
 const mm::AddressSpace::Layout kLayout{VirtAddr(0x5555'0000'0000), VirtAddr(0x7fff'f7ff'f000), VirtAddr(kPage)};
-
-Answer answer_of(const Result<VirtAddr, mm::Errno>& result) {
-  if (!result) return {.value = -1, .error = static_cast<std::int32_t>(result.error())};
-  const bool inside = result->value >= kWindow && result->value < kWindow + kWindowBytes;
-  return {.value = inside ? static_cast<std::int64_t>(result->value) : kElsewhere};
-}
-Answer answer_of(const Result<void, mm::Errno>& result) {
-  if (!result) return {.value = -1, .error = static_cast<std::int32_t>(result.error())};
-  return {};
-}
 }  // namespace
 
-TwinProcess::TwinProcess() : machine_(mm::Machine::create()), pid_(machine_->start(kLayout).pid()) {}
+TwinProcess::TwinProcess() : machine_(mm::Machine::create()), pid_(machine_->start(kLayout).pid()) {
+  in_use_.measure(space());
+}
 
 TwinProcess::TwinProcess(const std::vector<Mapping>& present, std::uint64_t mmap_base) : machine_(mm::Machine::create()) {
   mm::AddressSpace::Layout layout = kLayout;
@@ -48,60 +40,10 @@ std::unique_ptr<Process> TwinProcess::fork() {
 
 Answer TwinProcess::run(const Call& call) {
   const mm::FaultCounters before = process().faults();
-  Answer answer = process().run([&](mm::AddressSpace& space) { return perform(space, call); });
+  Answer answer = process().run([&](mm::AddressSpace& space) { return perform(space, call, in_use_, false); });
   answer.minor_faults = process().faults().minor - before.minor;
   answer.major_faults = process().faults().major - before.major;
   return answer;
-}
-
-Answer TwinProcess::perform(mm::AddressSpace& space, const Call& call) {
-  const VirtAddr address(call.a);
-  switch (call.op) {
-    case Op::mmap:
-    case Op::mmap_keep: {
-      const auto placed = space.mmap({.address = address,
-                                      .length = ByteCount(call.b),
-                                      .prot = static_cast<mm::Prot>(call.c),
-                                      .flags = static_cast<mm::MapFlags>(call.d)});
-      if (placed && call.op == Op::mmap_keep) return {.value = static_cast<std::int64_t>(placed->value)};
-      const Answer answer = answer_of(placed);
-      if (answer.value == kElsewhere) (void)space.munmap(*placed, ByteCount(call.b));
-      return answer;
-    }
-    case Op::munmap: return answer_of(space.munmap(address, ByteCount(call.b)));
-    case Op::mprotect: return answer_of(space.mprotect(address, ByteCount(call.b), static_cast<mm::Prot>(call.c)));
-    case Op::mremap:
-    case Op::mremap_keep: {
-      const auto moved = space.mremap({.address = address,
-                                       .old_length = ByteCount(call.b),
-                                       .new_length = ByteCount(call.c),
-                                       .flags = static_cast<mm::RemapFlags>(call.d),
-                                       .new_address = VirtAddr(call.e)});
-      if (moved && call.op == Op::mremap_keep) return {.value = static_cast<std::int64_t>(moved->value)};
-      const Answer answer = answer_of(moved);
-      if (answer.value == kElsewhere) (void)space.munmap(*moved, ByteCount(call.c));
-      return answer;
-    }
-    case Op::madvise: return answer_of(space.madvise(address, ByteCount(call.b), static_cast<mm::Madvice>(call.c)));
-    case Op::brk: {
-      const VirtAddr now = space.brk(VirtAddr(space.start_brk().value + call.a));
-      return {.value = static_cast<std::int64_t>(now.value - space.start_brk().value)};
-    }
-    case Op::touch: {
-      Answer answer;
-      for (std::uint64_t at = call.a; at < call.a + call.b; at += kPage) {
-        if (mm::refused(space.access(VirtAddr(at), call.c != 0))) ++answer.refused;
-      }
-      return answer;
-    }
-    case Op::reset:
-      (void)space.munmap(VirtAddr(kWindow), ByteCount(kWindowBytes));
-      space.brk(space.start_brk());
-      return {};
-    case Op::fork:
-    case Op::exit: break;
-  }
-  return {};
 }
 
 std::vector<Mapping> TwinProcess::between(std::uint64_t start, std::uint64_t end, std::uint64_t origin) {

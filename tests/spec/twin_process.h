@@ -5,6 +5,7 @@
 
 #include "mm/machine/machine.h"
 #include "process.h"
+#include "twin_calls.h"
 
 namespace faultline::spec {
 
@@ -28,11 +29,11 @@ class TwinProcess : public Process {
 
  private:
   TwinProcess(std::shared_ptr<mm::Machine> machine, mm::Pid pid);
-  static Answer perform(mm::AddressSpace& space, const Call& call);
   std::vector<Mapping> between(std::uint64_t start, std::uint64_t end, std::uint64_t origin);
 
   std::shared_ptr<mm::Machine> machine_;
   mm::Pid pid_ = 0;
+  InUse in_use_;
 };
 
 }  // namespace faultline::spec

@@ -78,6 +78,10 @@ class AddressSpace {
   Result<void, Errno> munlockall();
   void set_limits(const ResourceLimits& limits) { limits_ = limits; }  // setrlimit(2)
 
+  // A mapping as execve or a driver leaves it, flags and offset included; it must not overlap and joins no other. Linux:
+  // insert_vm_struct(), _install_special_mapping().
+  void install_mapping(const Vma& vma);
+
   // --- the process's accesses ---
   // One access to the page of `address`. A hit costs a few nanoseconds and looks at the page table alone, as hardware does.
   Access access(VirtAddr address, bool write) {

@@ -42,7 +42,13 @@ Result<void, Errno> AddressSpace::expand_brk(std::uint64_t start, std::uint64_t 
   vma.pgoff = start >> kPageShift;
   vma.flags = flags;
   vma.tag = VmaTag::heap;
-  add_mapping(vma, true);
+  // A heap that begins does not join what lies below it, also where that is data like it.
+  if (start > layout_.start_brk.value) {
+    add_mapping(vma, true);
+  } else {
+    vmas_.insert(vma);
+    count_mapped(vma, vma.pages());
+  }
   return {};
 }
 

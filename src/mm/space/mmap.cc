@@ -107,9 +107,19 @@ Result<void, Errno> AddressSpace::map_region(Vma vma) {
     frames_.commit().charge_anyway(vma.pages() - more);  // unmapping gives this much back
   }
   if (replaced != 0) FL_CHECK(unmap_range(vma.start, vma.end));
-  if ((vma.flags & kVmSpecial) != 0) vma.flags &= ~kVmLockedMask;
-  add_mapping(vma, false);
+  Vma& added = add_mapping(vma, false);
+  if ((vma.flags & (kVmSpecial | kVmDroppable)) != 0 && (vma.flags & kVmLocked) != 0) {
+    // Such memory is never locked, and yet populated: mlockall(MCL_FUTURE) asked for that before.
+    added.flags &= ~kVmLockedMask;
+    mapped_.locked -= vma.pages();
+  }
   return {};
+}
+
+void AddressSpace::install_mapping(const Vma& vma) {
+  if ((vma.flags & kVmAccount) != 0) frames_.commit().charge_anyway(vma.pages());
+  vmas_.insert(vma);
+  count_mapped(vma, vma.pages());
 }
 
 }  // namespace faultline::mm

@@ -195,10 +195,11 @@ void AddressSpace::after_dont_unmap(std::uint64_t start, std::uint64_t end) {
 }
 
 bool AddressSpace::move_page_tables(std::uint64_t from, std::uint64_t length, std::uint64_t to) {
-  // Tables first: the move then cannot fail half way.
+  // Tables first: the move then cannot fail half way. Where the old place has a table the new one gets one, entries or not.
   bool enough = true;
-  table_.for_each(from, from + length, [&](std::uint64_t at, const Pte&) {
-    enough = enough && table_.make_entry(VirtAddr(at - from + to).vpn()) != nullptr;
+  table_.for_each_table(from, from + length, [&](std::uint64_t start, std::uint64_t end) {
+    enough = enough && table_.make_entry(VirtAddr(start - from + to).vpn()) != nullptr;
+    enough = enough && table_.make_entry(VirtAddr(end - kPageSize - from + to).vpn()) != nullptr;
   });
   if (!enough) return false;
   table_.for_each(from, from + length, [&](std::uint64_t at, Pte& pte) {
@@ -207,6 +208,8 @@ bool AddressSpace::move_page_tables(std::uint64_t from, std::uint64_t length, st
     if (pte.maps_frame()) frames_.move_user(pte.pfn(), {this, VirtAddr(at).vpn()}, {this, VirtAddr(at - from + to).vpn()});
     pte = Pte{};
   });
+  // Whole tables move as they are (move_normal_pmd()): the old place has none left, even if it stays mapped.
+  if (from % profile_.huge_page_size == to % profile_.huge_page_size) table_.free_empty_leaves(from, from + length);
   return true;
 }
 

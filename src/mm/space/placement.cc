@@ -53,7 +53,7 @@ Result<std::uint64_t, Errno> AddressSpace::unmapped_area(std::uint64_t hint, std
   if (!found) found = free_area(hint, length, flags);
   if (!found || *found > profile_.task_end - length) return fail(Errno::nomem);
   if (page_floor(*found) != *found) return fail(Errno::inval);
-  if (*found < profile_.mmap_min_addr && !capabilities_.sys_rawio) return fail(Errno::perm);
+  if (*found < profile_.dac_mmap_min_addr && !capabilities_.sys_rawio) return fail(Errno::perm);
   return *found;
 }
 
