@@ -209,7 +209,13 @@ Answer measure(const Call& call, const Mailboxes::Shared& shared) {
 
 // Every page this loop runs on is copied or mapped before anything is counted; fork makes that necessary again on both
 // sides. The place is far from the window.
+__attribute__((noinline)) void touch_stack() {
+  volatile char below[16 * kPage];
+  for (std::size_t at = 0; at < sizeof below; at += kPage) below[at] = 0;
+}
+
 void warm_up(const Mailboxes::Shared& shared) {
+  touch_stack();
   constexpr std::uint64_t place = kWindow - (std::uint64_t{1} << 32);
   for (int round = 0; round < 3; ++round) {
     measure({Op::mmap_keep, place, 4 * kPage, 3, 0x8032}, shared);
@@ -219,6 +225,7 @@ void warm_up(const Mailboxes::Shared& shared) {
     measure({Op::mremap_keep, place, kPage, 2 * kPage, 0}, shared);
     measure({Op::madvise, place, kPage, 4}, shared);
     measure({Op::munmap, place, 8 * kPage}, shared);
+    measure({Op::munmap, place, 0}, shared);  // one that fails writes errno
   }
 }
 
