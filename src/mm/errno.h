@@ -10,6 +10,9 @@ namespace faultline::mm {
 
 enum class Errno : std::int32_t {
   perm = 1,
+  io = 5,
+  too_big = 7,
+  noexec = 8,
   badf = 9,
   again = 11,
   nomem = 12,
@@ -19,11 +22,15 @@ enum class Errno : std::int32_t {
   exist = 17,
   inval = 22,
   overflow = 75,
+  libbad = 80,
 };
 
 constexpr std::string_view name_of(Errno error) {
   switch (error) {
     case Errno::perm: return "EPERM";
+    case Errno::io: return "EIO";
+    case Errno::too_big: return "E2BIG";
+    case Errno::noexec: return "ENOEXEC";
     case Errno::badf: return "EBADF";
     case Errno::again: return "EAGAIN";
     case Errno::nomem: return "ENOMEM";
@@ -33,6 +40,7 @@ constexpr std::string_view name_of(Errno error) {
     case Errno::exist: return "EEXIST";
     case Errno::inval: return "EINVAL";
     case Errno::overflow: return "EOVERFLOW";
+    case Errno::libbad: return "ELIBBAD";
   }
   return "E?";
 }

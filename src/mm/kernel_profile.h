@@ -24,6 +24,22 @@ struct KernelProfile {
   bool madvise_frees_tables = true;           // since 6.14 (PT_RECLAIM): MADV_DONTNEED of 2 MiB gives its table back too
   bool mremap_moves_many_vmas = true;         // since 6.17: MREMAP_FIXED with equal lengths may span several VMAs
 
+  // execve
+  std::uint64_t stack_at_start = 128 * 1024;    // setup_arg_pages(): the stack mapping beyond the strings, as the limit allows
+  std::uint64_t mmap_gap_min = 128ull << 20;    // mmap_base(): the mapping area stays this far below the stack at least
+  std::uint64_t max_argument_length = 32 * kPageSize;   // MAX_ARG_STRLEN, one string with its NUL
+  std::uint64_t argument_bytes_min = 128 * 1024;        // ARG_MAX: allowed whatever the stack limit
+  std::uint64_t argument_bytes_max = 6 * 1024 * 1024;   // 3/4 of _STK_LIM
+  std::uint64_t secure_stack_limit = 8 * 1024 * 1024;   // _STK_LIM: all a set-id program may use of the stack limit
+  std::string_view platform = "x86_64";                 // AT_PLATFORM
+  std::uint64_t clock_ticks = 100;                      // AT_CLKTCK: USER_HZ
+  // Pages of the mappings the kernel adds for its user-space clock. They follow the kernel's configuration: 0 pages means absent.
+  std::uint32_t vvar_pages = 4;
+  std::uint32_t vvar_clock_pages = 2;  // a mapping of its own since 6.13
+  std::uint32_t vdso_pages = 2;
+  std::uint64_t rseq_feature_bytes = 28;  // AT_RSEQ_FEATURE_SIZE, since 6.3; 0: no such entries
+  std::uint64_t rseq_alignment = 32;      // AT_RSEQ_ALIGN
+
   static constexpr KernelProfile linux_6_18() { return {}; }
   // Debian 12's kernel.
   static constexpr KernelProfile linux_6_1() {
@@ -33,6 +49,8 @@ struct KernelProfile {
     profile.aligns_huge_anonymous_maps = false;
     profile.madvise_frees_tables = false;
     profile.mremap_moves_many_vmas = false;
+    profile.vvar_clock_pages = 0;
+    profile.rseq_feature_bytes = 0;
     return profile;
   }
 };

@@ -17,8 +17,9 @@ AddressSpace::~AddressSpace() {
   });
 }
 
-void AddressSpace::set_start_brk(VirtAddr start) {
+void AddressSpace::set_start_brk(VirtAddr start, ByteCount data) {
   FL_ASSERT(brk_ == layout_.start_brk.value);
+  layout_.data_length = data;
   layout_.start_brk = start;
   brk_ = start.value;
 }

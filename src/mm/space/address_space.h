@@ -30,6 +30,7 @@ struct MmapArguments {
   VmaTag tag = VmaTag::other;
   std::uint32_t file = 0;         // opaque file number
   std::uint64_t file_offset = 0;  // bytes
+  bool file_aligns_huge = false;  // the file's f_op->get_unmapped_area is thp_get_unmapped_area (ext4, xfs, btrfs)
 };
 
 struct MremapArguments {
@@ -97,7 +98,17 @@ class AddressSpace {
   VirtAddr start_brk() const { return layout_.start_brk; }
   VirtAddr current_brk() const { return VirtAddr(brk_); }
   void set_capabilities(const Capabilities& capabilities) { capabilities_ = capabilities; }
-  void set_start_brk(VirtAddr start);  // execve's part; only before the first brk() that moves
+  // execve's part; only before the first brk() that moves. data: of the program's segments, see Layout.
+  void set_start_brk(VirtAddr start, ByteCount data = ByteCount(0));
+
+  // --- execve's part, beside the system calls (exec.cc) ---
+  // Anonymous read-write memory in place of whatever is there: the pages of a bss. Unaligned lengths are rounded up, 0 is done.
+  Result<void, Errno> map_bss(VirtAddr start, ByteCount length, bool executable);
+  Result<void, Errno> grow_stack(VirtAddr to);  // the growing mapping at or above `to` reaches down to it; no page is touched
+  Result<VirtAddr, Errno> find_area(ByteCount length) const;  // get_unmapped_area(): where mmap would put it
+  // Mappings no resource limit stands against (insert_vm_struct()); the place must be free.
+  Result<void, Errno> insert_stack(VirtAddr end);  // one page that grows downwards
+  void insert_special(VirtAddr start, PageCount pages, VmFlags flags, std::uint32_t file);
 
   // --- what is there ---
   const VmaTree& vmas() const { return vmas_; }
@@ -165,6 +176,7 @@ class AddressSpace {
 
   // mmap.cc
   Result<void, Errno> map_region(Vma vma);
+  Result<std::uint64_t, Errno> place_file(std::uint64_t hint, std::uint64_t length, const MmapArguments& arguments) const;
 
   // munmap.cc
   Result<void, Errno> unmap_range(std::uint64_t start, std::uint64_t end);

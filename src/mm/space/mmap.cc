@@ -39,7 +39,9 @@ Result<VirtAddr, Errno> AddressSpace::mmap(const MmapArguments& arguments) {
   if (arguments.file_offset + length < arguments.file_offset) return fail(Errno::overflow);
   if (vmas_.size() > profile_.max_map_count) return fail(Errno::nomem);
 
-  FL_TRY(const std::uint64_t start, unmapped_area(hint, length, flags, anonymous));
+  FL_TRY(const std::uint64_t start, !anonymous && arguments.file_aligns_huge && (flags & kMapFixed) == 0
+                                        ? place_file(hint, length, arguments)
+                                        : unmapped_area(hint, length, flags, anonymous));
   const std::uint64_t end = start + length;
   if ((flags & kMapFixedNoReplace) != 0 && vmas_.overlaps(start, end)) return fail(Errno::exist);
   Vma vma;

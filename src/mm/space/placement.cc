@@ -57,4 +57,23 @@ Result<std::uint64_t, Errno> AddressSpace::unmapped_area(std::uint64_t hint, std
   return *found;
 }
 
+// A file whose file system hands out huge pages: the part of the mapping that covers whole huge pages of the file gets
+// addresses that are congruent to their offsets. Counterpart: __thp_get_unmapped_area().
+Result<std::uint64_t, Errno> AddressSpace::place_file(std::uint64_t hint, std::uint64_t length,
+                                                      const MmapArguments& arguments) const {
+  const std::uint64_t huge = profile_.huge_page_size;
+  const std::uint64_t offset = arguments.file_offset;
+  const std::uint64_t first_huge = (offset + huge - 1) / huge * huge;
+  const std::uint64_t end = offset + length;
+  const bool wide_enough = end > first_huge && end - first_huge >= huge;
+  if (wide_enough && length + huge > length && offset + length + huge >= offset && length + huge <= profile_.task_end) {
+    if (const auto padded = free_area(hint, length + huge, arguments.flags)) {
+      if (*padded == hint) return hint;
+      const std::uint64_t skip = (offset - *padded) & (huge - 1);
+      return *padded + (skip == 0 ? huge : skip);
+    }
+  }
+  return unmapped_area(hint, length, arguments.flags, false);
+}
+
 }  // namespace faultline::mm
