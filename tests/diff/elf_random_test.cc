@@ -172,7 +172,7 @@ bool covers_the_strings(const ElfRecipe& elf) {
   constexpr std::uint64_t top = 0x7fff'ffff'f000, most_strings = 6 << 20;
   return std::any_of(elf.segments.begin(), elf.segments.end(), [](const ProgramHeader& segment) {
     const std::uint64_t end = segment.vaddr + std::max(segment.memsz, segment.filesz);
-    return segment.type == kLoad && segment.vaddr < top && (end > top - most_strings || end < segment.vaddr);
+    return segment.type == kLoad && segment.vaddr < top && end > top - most_strings && end <= top;
   });
 }
 
