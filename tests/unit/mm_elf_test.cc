@@ -7,6 +7,7 @@
 #include "mm/elf/loader.h"
 #include "mm/elf/mmap_layout.h"
 #include "mm/elf/script.h"
+#include "mm/machine/machine.h"
 #include "support/elf_builder.h"
 
 namespace faultline::mm::elf {
@@ -183,6 +184,69 @@ TEST(Elf, DamagedFiles) {
   EXPECT_GT(refused, 300);
   EXPECT_GT(killed, 300);
   EXPECT_GT(started, 300);
+}
+
+// execve in a machine.
+struct Exec : testing::Test {
+  std::unique_ptr<Machine> machine = Machine::create();
+  Pid pid = machine->start({}, {.stack = 64 << 20}).pid();
+  ElfFile program = *ElfFile::parse(sound().bytes(), Role::program);
+  StartArguments arguments{.filename = "/bin/program", .argv = {"program"}, .envp = {}};
+
+  void SetUp() override {
+    machine->process(pid).run([](AddressSpace& space) {
+      (void)space.mmap({.address = VirtAddr(0x10'0000), .length = ByteCount(0x4000), .flags = kMapPrivate | kMapAnonymous | kMapFixed});
+    });
+    machine->process(pid).access(VirtAddr(0x10'0000), true);
+  }
+  void TearDown() override { machine->check_invariants(); }
+};
+
+TEST_F(Exec, FaultsGoOnAndTheOldMemoryGoes) {
+  const auto state = machine->execve(pid, {&program, 1, true}, nullptr, arguments);
+  ASSERT_TRUE(state);
+  EXPECT_EQ(machine->process(pid).faults(), (FaultCounters{.minor = 3})) << "one before, the strings, the end of the data";
+  EXPECT_EQ(machine->process(pid).access(VirtAddr(0x10'0000), false), Access::segv_maperr);
+  EXPECT_EQ(machine->process(pid).access(VirtAddr(state->stack_pointer), true), Access::hit);
+  EXPECT_EQ(machine->process(pid).space().limits().stack, 64u << 20);
+}
+
+TEST_F(Exec, RefusedTheProcessGoesOn) {
+  arguments.argv.assign(100, std::string(100'000, 'x'));
+  const auto state = machine->execve(pid, {&program, 1, true}, nullptr, arguments);
+  ASSERT_FALSE(state);
+  EXPECT_EQ(state.error().error, Errno::too_big);
+  EXPECT_FALSE(state.error().kills);
+  EXPECT_EQ(machine->process(pid).access(VirtAddr(0x10'0000), true), Access::hit);
+  EXPECT_GT(machine->process(pid).faults().minor, 1000u) << "strings were copied until there were too many";
+}
+
+TEST_F(Exec, TooLateToRefuseItDies) {
+  ElfRecipe recipe = sound();
+  recipe.segments[1].filesz = recipe.segments[1].memsz + 1;
+  const auto broken = ElfFile::parse(recipe.bytes(), Role::program);
+  const Pid child = machine->vfork(pid);
+  const auto state = machine->execve(child, {&*broken, 1, true}, nullptr, arguments);
+  ASSERT_FALSE(state);
+  EXPECT_TRUE(state.error().kills);
+  EXPECT_EQ(machine->find(child), nullptr);
+  EXPECT_FALSE(machine->process(pid).waits_for_vfork());
+}
+
+TEST_F(Exec, SetIdProgramsLoseAGreatStackLimit) {
+  arguments.secure = true;
+  ASSERT_TRUE(machine->execve(pid, {&program, 1, true}, nullptr, arguments));
+  EXPECT_EQ(machine->process(pid).space().limits().stack, 8u << 20);
+}
+
+TEST_F(Exec, AScriptStartsItsInterpreter) {
+  arguments.scripts = {{.interpreter = "/bin/outer", .argument = "-x"}, {.interpreter = "/bin/inner", .argument = std::nullopt}};
+  const auto state = machine->execve(pid, {&program, 1, true}, nullptr, arguments);
+  ASSERT_TRUE(state);
+  const std::string strings(state->stack.begin() + static_cast<std::ptrdiff_t>(state->arg_start - state->stack_pointer),
+                            state->stack.begin() + static_cast<std::ptrdiff_t>(state->arg_end - state->stack_pointer));
+  EXPECT_EQ(strings, std::string("/bin/inner\0/bin/outer\0-x\0/bin/program\0", 38));
+  EXPECT_EQ(state->stack[0], 4u);
 }
 
 TEST(Script, Lines) {

@@ -72,6 +72,11 @@ Result<void, Errno> InitialStack::copy_strings(const StartArguments& arguments) 
     FL_CHECK(push_string(""));
     argc_ = 1;
   }
+  std::string_view name = arguments.filename;
+  for (const ScriptLine& script : arguments.scripts) {
+    FL_CHECK(rewrite_for(script, name));
+    name = script.interpreter;
+  }
   return {};
 }
 

@@ -6,12 +6,16 @@
 #include <string>
 #include <vector>
 
+#include "mm/elf/script.h"
+
 namespace faultline::mm::elf {
 
 struct StartArguments {
   std::string filename;  // as execve(2) was given it: AT_EXECFN
   std::vector<std::string> argv;
-  std::vector<std::string> envp;
+  std::vector<std::string> envp{};
+  // The scripts on the way to the ELF file, outermost first: `filename` is the first, the interpreter of each the next.
+  std::vector<ScriptLine> scripts{};
 
   // Of the process.
   std::uint64_t uid = 0, euid = 0, gid = 0, egid = 0;

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 
+#include "mm/elf/loader.h"
 #include "mm/errno.h"
 #include "mm/kernel_profile.h"
 #include "mm/machine/process.h"
@@ -33,6 +34,10 @@ class Machine {
   Pid vfork(Pid parent);     // the same, and the parent runs no more until the child execs or exits
   // execve: the process leaves its address space for an empty one, which is returned.
   AddressSpace& exec(Pid pid, const AddressSpace::Layout& layout = {}, const ResourceLimits& limits = {});
+  // execve of an ELF file, up to the first instruction; its faults are counted for the process. Refused: the process goes on as
+  // before. Killed: it is gone, as after exit().
+  Result<elf::StartState, elf::ExecFailure> execve(Pid pid, const elf::ExecFile& program, const elf::ExecFile* interpreter,
+                                                   const elf::StartArguments& arguments);
   // The process is gone, its memory with the last process that uses it. Its counters are returned (wait4's rusage).
   FaultCounters exit(Pid pid);
 

@@ -116,6 +116,7 @@ class AddressSpace {
   const Statistics& statistics() const { return statistics_; }
   const MappedPages& mapped() const { return mapped_; }
   const ResourceLimits& limits() const { return limits_; }
+  const Capabilities& capabilities() const { return capabilities_; }
   const Layout& layout() const { return layout_; }
   const KernelProfile& profile() const { return profile_; }
   bool resident(VirtAddr address) const;  // has a frame of its own
