@@ -20,6 +20,9 @@ struct ElfCorpus : testing::Test {
   const std::string folder = testing::TempDir() + fmt::format("faultline-corpus-{}", ::getpid());
 
   ElfCorpus() { std::filesystem::create_directories(folder); }
+  void SetUp() override {
+    if (const std::string reason = why_no_kernel(); !reason.empty()) GTEST_SKIP() << "SKIPPED: " << reason;
+  }
   ~ElfCorpus() override { std::filesystem::remove_all(folder); }
 
   static ElfRecipe elf(std::uint16_t type, std::vector<ProgramHeader> segments, std::uint64_t entry = 0x1000) {

@@ -37,6 +37,7 @@ bool has_file_capabilities(const std::string& path) {
 }
 
 TEST(ElfLayout, EveryProgramOfThisMachine) {
+  if (const std::string reason = why_no_kernel(); !reason.empty()) GTEST_SKIP() << "SKIPPED: " << reason;
   std::set<std::filesystem::path> seen;
   std::size_t equal = 0, scripts = 0, set_id = 0;
   std::vector<std::string> others, misses;
@@ -54,9 +55,13 @@ TEST(ElfLayout, EveryProgramOfThisMachine) {
       ::stat(path.c_str(), &mode);
       request.ignore_set_id = (mode.st_mode & (S_ISUID | S_ISGID)) != 0 || has_file_capabilities(path);
       set_id += request.ignore_set_id;
-      char magic[2] = {};
-      std::ifstream(path).read(magic, 2);
-      scripts += magic[0] == '#' && magic[1] == '!';
+      char start[20] = {};
+      std::ifstream(path).read(start, sizeof start);
+      if (std::string_view(start, 4) == "\177ELF" && start[18] == 3 && start[19] == 0) {
+        others.push_back(path.string() + ": 32-bit programs are not modelled");
+        continue;
+      }
+      scripts += start[0] == '#' && start[1] == '!';
       if (const std::string text = compare(request); !text.empty()) {
         misses.push_back(fmt::format("{}: {}", path.string(), text));
       } else {

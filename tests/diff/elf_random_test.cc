@@ -214,6 +214,7 @@ Case shrink(Case made, const std::string& folder) {
 }
 
 TEST(ElfRandom, AnyFile) {
+  if (const std::string reason = why_no_kernel(); !reason.empty()) GTEST_SKIP() << "SKIPPED: " << reason;
   const std::string folder = testing::TempDir() + fmt::format("faultline-elf-{}", ::getpid());
   std::filesystem::create_directories(folder);
   const std::uint64_t first = setting("FAULTLINE_ELF_SEED", 1);

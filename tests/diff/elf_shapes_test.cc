@@ -61,6 +61,7 @@ std::vector<StartRequest> requests_for(const std::string& path) {
 class Shape : public testing::TestWithParam<const char*> {};
 
 TEST_P(Shape, StartsAlike) {
+  if (const std::string reason = why_no_kernel(); !reason.empty()) GTEST_SKIP() << "SKIPPED: " << reason;
   const std::string path = std::string(SHAPES_FOLDER) + "/start_" + GetParam();
   int started = 0;
   for (const StartRequest& request : requests_for(path)) {
@@ -89,6 +90,7 @@ struct Folder {
 
 // The loader alone, and libraries that are executable files: position independent without an interpreter.
 TEST(ElfShapes, LibrariesAsPrograms) {
+  if (const std::string reason = why_no_kernel(); !reason.empty()) GTEST_SKIP() << "SKIPPED: " << reason;
   const Folder folder;
   std::size_t tried = 0, large = 0;
   for (const char* place : {"/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu"}) {
@@ -110,6 +112,7 @@ TEST(ElfShapes, LibrariesAsPrograms) {
 }
 
 TEST(ElfShapes, Scripts) {
+  if (const std::string reason = why_no_kernel(); !reason.empty()) GTEST_SKIP() << "SKIPPED: " << reason;
   const Folder folder;
   const std::string inner = folder.file("inner", "#!/bin/sh -e  -u \nexit 0\n");
   std::vector<std::string> contents = {
@@ -156,6 +159,7 @@ TEST(ElfShapes, Scripts) {
 
 // Real programs cut off anywhere.
 TEST(ElfShapes, TruncatedFiles) {
+  if (const std::string reason = why_no_kernel(); !reason.empty()) GTEST_SKIP() << "SKIPPED: " << reason;
   const Folder folder;
   std::ifstream program(std::string(SHAPES_FOLDER) + "/start_pie", std::ios::binary);
   const std::string whole((std::istreambuf_iterator<char>(program)), {});

@@ -9,10 +9,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <sstream>
 #include <stdexcept>
@@ -194,6 +196,21 @@ ProgramStart start_on_kernel(const StartRequest& request) {
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
   return start;
+}
+
+std::string why_no_kernel() {
+  utsname name{};
+  ::uname(&name);
+  int major = 0, minor = 0;
+  std::sscanf(name.release, "%d.%d", &major, &minor);
+  if (std::pair(major, minor) < std::pair(6, 18)) return fmt::format("the twin loads as Linux 6.18 does, this is {}", name.release);
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0 && ::personality(ADDR_NO_RANDOMIZE) >= 0 ? 0 : errno);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (status != 0) return fmt::format("ptrace or personality are not permitted: {}", std::strerror(WEXITSTATUS(status)));
+  if (::access("/proc/self/pagemap", R_OK) != 0) return "no /proc/self/pagemap";
+  return "";
 }
 
 std::array<std::uint8_t, 16> random_bytes(const ProgramStart& start) {

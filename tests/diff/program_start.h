@@ -51,6 +51,8 @@ struct StartRequest {
 };
 
 ProgramStart start_on_kernel(const StartRequest& request);
+// Why this kernel cannot be the judge here (no ptrace, another version's rules); empty when it can.
+std::string why_no_kernel();
 
 // Everything the twin takes from the machine is input here: sizes of the kernel's clock mappings, AT_HWCAP, AT_HWCAP2,
 // AT_MINSIGSTKSZ, user and group, overcommit policy and memory size; whether the file system places large mappings at huge page boundaries; and from the kernel's

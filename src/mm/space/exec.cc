@@ -10,6 +10,7 @@ Result<void, Errno> AddressSpace::map_bss(VirtAddr start, ByteCount length, bool
   if (bytes == 0) return {};
   if (bytes > profile_.task_end || start.value > profile_.task_end - bytes) return fail(Errno::nomem);
   if (!start.page_aligned()) return fail(Errno::inval);
+  if (start.value < profile_.dac_mmap_min_addr && !capabilities_.sys_rawio) return fail(Errno::perm);
   const std::uint64_t end = start.value + bytes;
   FL_CHECK(unmap_range(start.value, end));
   Vma vma;
