@@ -6,8 +6,11 @@
 #include "analyze/search_json.h"
 #include "analyze/search_text.h"
 #include "cli/command.h"
+#include "cli/follow_output.h"
+#include "replay/follow/follow.h"
 #include "replay/session.h"
 #include "replay/verify.h"
+#include "trace/cut_recording.h"
 
 namespace faultline::cli {
 namespace {
@@ -20,7 +23,6 @@ using replay::Verification;
 constexpr const char* kCallsMissing = "the recording does not hold the system calls libc makes (no tracepoints while recording)";
 constexpr const char* kFaultsMissing = "the recording holds no fault events";
 constexpr const char* kRssMissing = "the recorder did not see the process end";
-constexpr const char* kMapsMissing = "the address space outside malloc is not modelled yet";
 
 class Verify : public Command {
  public:
@@ -31,14 +33,22 @@ class Verify : public Command {
   }
 
   Result<int> run() override {
-    FL_TRY(replay::Session session, replay::open_session(file_, pid_));
-    const Verification v = replay::verify(session.program);
+    auto session = replay::open_session(file_, pid_);
+    if (!session) return run_without_malloc(session.error());
+    const Verification v = replay::verify(session->program);
+    const replay::Follow f = replay::follow(*session->recording);
     if (json_) {
-      print_json(session, v);
+      nlohmann::ordered_json out = malloc_json(*session, v);
+      add_follow(out, f);
+      out["holds"] = v.holds() && (!f.possible || f.holds());
+      fmt::print("{}\n", out.dump(2));
     } else {
-      print_text(session, v);
+      print_text(*session, v);
+      print_follow(f);
+      for (const std::string& remark : session->remarks) fmt::print("\nnote: {}", remark);
+      fmt::print("\n{}\n", verdict(v.holds(), f));
     }
-    return v.holds() ? kDone : kAnswerIsNo;
+    return v.holds() && (!f.possible || f.holds()) ? kDone : kAnswerIsNo;
   }
 
  private:
@@ -46,7 +56,40 @@ class Verify : public Command {
   trace::Pid pid_ = 0;
   bool json_ = false;
 
-  static void print_json(const replay::Session& session, const Verification& v) {
+  // A program whose malloc cannot be replayed (another allocator, static, forked) can still be followed in the kernel.
+  Result<int> run_without_malloc(const Error& reason) const {
+    auto recording = trace::open_complete(file_);
+    if (!recording) return fail(reason);
+    const replay::Follow f = replay::follow(**recording);
+    if (!f.possible) return fail(reason);
+    if (json_) {
+      nlohmann::ordered_json out;
+      out["malloc"] = nullptr;
+      out["malloc_reason"] = reason.message();
+      add_follow(out, f);
+      out["holds"] = f.holds();
+      fmt::print("{}\n", out.dump(2));
+    } else {
+      fmt::print("malloc is not replayed: {}\n", reason.message());
+      print_follow(f);
+      fmt::print("\n{}\n", verdict(true, f));
+    }
+    return f.holds() ? kDone : kAnswerIsNo;
+  }
+
+  static void add_follow(nlohmann::ordered_json& out, const replay::Follow& f) {
+    out["maps_equal"] = f.possible && f.maps_compared > 0 ? nlohmann::ordered_json(f.maps_equal == f.maps_compared) : nlohmann::ordered_json(nullptr);
+    if (!f.possible) out["maps_equal_reason"] = f.reason;
+    out["follow"] = follow_json(f);
+  }
+
+  static std::string verdict(bool malloc_holds, const replay::Follow& f) {
+    if (!malloc_holds) return "The twin does not reproduce this run: addresses and calls must be equal, faults and RSS within 3 %.";
+    if (f.possible && !f.holds()) return "The twin's kernel does not follow this run: calls, faults and maps must be equal.";
+    return "The twin reproduces this run.";
+  }
+
+  static nlohmann::ordered_json malloc_json(const replay::Session& session, const Verification& v) {
     nlohmann::ordered_json out;
     out["malloc"] = {{"events", v.events},
                      {"addresses_matched", v.addresses_matched},
@@ -77,16 +120,13 @@ class Verify : public Command {
         out[key]["reason"] = kRssMissing;
       }
     }
-    out["maps_equal"] = nullptr;
-    out["maps_equal_reason"] = kMapsMissing;
     out["first_divergence"] = nullptr;
     if (const auto& first = v.first_address ? v.first_address : v.first_call) {
       out["first_divergence"] = {{"event", first->event},       {"time_ns", first->time_ns},   {"tid", first->tid},
                                  {"operation", first->operation}, {"expected", first->expected}, {"got", first->got}};
     }
     out["remarks"] = session.remarks;
-    out["holds"] = v.holds();
-    fmt::print("{}\n", out.dump(2));
+    return out;
   }
 
   static void hide_observed(nlohmann::ordered_json& minor) {
@@ -122,9 +162,6 @@ class Verify : public Command {
     }
     if (v.first_address) print_divergence("address", *v.first_address, session);
     if (v.first_call) print_divergence("system call", *v.first_call, session);
-    for (const std::string& remark : session.remarks) fmt::print("\nnote: {}", remark);
-    fmt::print("\n{}\n", v.holds() ? "The twin reproduces this run."
-                                   : "The twin does not reproduce this run: addresses and calls must be equal, faults and RSS within 3 %.");
   }
 
   static double percent(const Pair& pair) {

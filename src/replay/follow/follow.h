@@ -1,0 +1,58 @@
+// follow: the recorded run of all processes, led through the twin's kernel side step by step. Every system call is made in the twin with the
+// recorded arguments and its result compared; every recorded page fault must be one in the twin, of the same kind; where a
+// process told its mappings, the twin's must be the same.
+//
+// After a difference the twin is set right (the recorded place is taken) and goes on, so that one difference does not become many.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trace/recording.h"
+
+namespace faultline::replay {
+
+struct FollowDifference {
+  std::uint64_t time_ns = 0;
+  trace::Pid pid = 0;
+  trace::Tid tid = 0;
+  std::string what;      // the call with its arguments, or the access
+  std::string expected;  // recorded
+  std::string got;       // the twin's
+};
+
+// One mapping whose resident bytes differ at the check, or that exists on one side only.
+struct MappingDifference {
+  trace::Pid pid = 0;
+  std::string name;
+  std::uint64_t start = 0, end = 0;
+  std::string expected, got;
+};
+
+struct Follow {
+  bool possible = false;
+  std::string reason;  // why not
+
+  std::uint64_t processes = 0, images = 0;
+  std::uint64_t calls_total = 0, calls_matched = 0;
+  std::uint64_t calls_concurrent = 0;  // of the matched: placed as recorded, because another thread's call was under way
+  std::uint64_t faults_total = 0, faults_matched = 0;
+  std::uint64_t faults_concurrent = 0;  // of the matched: the page had just come by another thread's fault
+  std::uint64_t minor_predicted = 0, minor_observed = 0;
+  std::uint64_t major_predicted = 0, major_observed = 0;
+  std::uint64_t maps_compared = 0, maps_equal = 0;            // processes
+  std::uint64_t mappings_compared = 0, mappings_equal = 0;    // resident bytes, one by one
+  std::uint64_t recorder_mappings = 0;                        // left out of these: they are the recorder's own
+
+  std::vector<FollowDifference> call_differences;   // the first ones
+  std::vector<FollowDifference> fault_differences;
+  std::vector<MappingDifference> map_differences;
+
+  bool holds() const;  // all calls, faults and maps equal
+};
+
+Follow follow(trace::Recording& recording);
+
+}  // namespace faultline::replay

@@ -1,0 +1,106 @@
+#include "replay/follow/twin_calls.h"
+
+#include <fmt/format.h>
+
+#include "base/units.h"
+
+namespace faultline::replay {
+namespace {
+
+using trace::CallKind;
+
+constexpr std::uint64_t kMapFixed = mm::kMapFixed, kMapFixedNoReplace = mm::kMapFixedNoReplace;
+
+bool failed(std::int64_t result) { return result < 0 && result > -4096; }
+
+template <typename T>
+std::int64_t value_of(const Result<T, mm::Errno>& result) {
+  if (!result) return -static_cast<std::int64_t>(result.error());
+  if constexpr (std::is_same_v<T, VirtAddr>) {
+    return static_cast<std::int64_t>(result->value);
+  } else {
+    return 0;
+  }
+}
+
+mm::MmapArguments mmap_arguments(const trace::MemoryCall& call, std::uint32_t file) {
+  mm::MmapArguments arguments;
+  arguments.address = VirtAddr(call.args[0]);
+  arguments.length = ByteCount(call.args[1]);
+  arguments.prot = static_cast<mm::Prot>(call.args[2]);
+  arguments.flags = static_cast<mm::MapFlags>(call.args[3]);
+  arguments.file = file;
+  arguments.file_offset = call.args[5];
+  return arguments;
+}
+
+mm::MremapArguments mremap_arguments(const trace::MemoryCall& call) {
+  return {VirtAddr(call.args[0]), ByteCount(call.args[1]), ByteCount(call.args[2]), static_cast<mm::RemapFlags>(call.args[3]), VirtAddr(call.args[4])};
+}
+
+}  // namespace
+
+TwinAnswer make_call(mm::AddressSpace& space, const trace::MemoryCall& call, std::uint32_t file) {
+  const VirtAddr address(call.args[0]);
+  const ByteCount length(call.args[1]);
+  switch (call.kind) {
+    case CallKind::brk: return {static_cast<std::int64_t>(space.brk(address).value)};
+    case CallKind::mmap: return {value_of(space.mmap(mmap_arguments(call, file)))};
+    case CallKind::munmap: return {value_of(space.munmap(address, length))};
+    case CallKind::mremap: return {value_of(space.mremap(mremap_arguments(call)))};
+    case CallKind::madvise: return {value_of(space.madvise(address, length, static_cast<mm::Madvice>(call.args[2])))};
+    case CallKind::mprotect: return {value_of(space.mprotect(address, length, static_cast<mm::Prot>(call.args[2])))};
+    default: break;
+  }
+  return {call.result, false};
+}
+
+bool same_answer(const trace::MemoryCall& call, const TwinAnswer& answer) { return !answer.known || answer.value == call.result; }
+
+void force_result(mm::AddressSpace& space, const trace::MemoryCall& call, const TwinAnswer& answer, std::uint32_t file) {
+  if (failed(call.result)) {  // really refused: take back what can be taken back
+    if (call.kind == CallKind::mmap && !failed(answer.value)) (void)space.munmap(VirtAddr(static_cast<std::uint64_t>(answer.value)), ByteCount(call.args[1]));
+    return;
+  }
+  const VirtAddr place(static_cast<std::uint64_t>(call.result));
+  if (call.kind == CallKind::mmap) {
+    if (!failed(answer.value)) (void)space.munmap(VirtAddr(static_cast<std::uint64_t>(answer.value)), ByteCount(call.args[1]));
+    mm::MmapArguments arguments = mmap_arguments(call, file);
+    arguments.address = place;
+    arguments.flags = (arguments.flags | mm::kMapFixed) & ~static_cast<mm::MapFlags>(kMapFixedNoReplace);
+    (void)space.mmap(arguments);
+  } else if (call.kind == CallKind::mremap) {
+    mm::MremapArguments arguments = mremap_arguments(call);
+    if (!failed(answer.value)) {  // it went elsewhere: from there
+      if (arguments.flags & mm::kRemapDontUnmap) return;
+      arguments.address = VirtAddr(static_cast<std::uint64_t>(answer.value));
+      arguments.old_length = arguments.new_length;
+    }
+    if (arguments.address == place) return;
+    arguments.flags |= mm::kRemapMayMove | mm::kRemapFixed;
+    arguments.new_address = place;
+    (void)space.mremap(arguments);
+  } else if (call.kind == CallKind::brk) {
+    (void)space.brk(place);
+  }
+}
+
+std::string result_text(std::int64_t value) {
+  if (failed(value)) return fmt::format("-{}", mm::name_of(static_cast<mm::Errno>(-value)));
+  return value > 4096 ? fmt::format("{:#x}", value) : std::to_string(value);
+}
+
+std::string call_text(const trace::MemoryCall& call) {
+  const auto* a = call.args;
+  switch (call.kind) {
+    case CallKind::brk: return fmt::format("brk({:#x})", a[0]);
+    case CallKind::mmap: return fmt::format("mmap({:#x}, {}, {:#x}, {:#x}, {}, {:#x})", a[0], a[1], a[2], a[3], static_cast<std::int32_t>(a[4]), a[5]);
+    case CallKind::munmap: return fmt::format("munmap({:#x}, {})", a[0], a[1]);
+    case CallKind::mremap: return fmt::format("mremap({:#x}, {}, {}, {:#x}, {:#x})", a[0], a[1], a[2], a[3], a[4]);
+    case CallKind::madvise: return fmt::format("madvise({:#x}, {}, {})", a[0], a[1], a[2]);
+    case CallKind::mprotect: return fmt::format("mprotect({:#x}, {}, {:#x})", a[0], a[1], a[2]);
+    default: return fmt::format("call({:#x}, {:#x}, {:#x})", a[0], a[1], a[2]);
+  }
+}
+
+}  // namespace faultline::replay
