@@ -24,6 +24,9 @@ struct KernelProfile {
   bool madvise_frees_tables = true;           // since 6.14 (PT_RECLAIM): MADV_DONTNEED of 2 MiB gives its table back too
   bool mremap_moves_many_vmas = true;         // since 6.17: MREMAP_FIXED with equal lengths may span several VMAs
 
+  std::uint64_t fault_around_pages = 16;      // debugfs fault_around_bytes: cached neighbours mapped with a page that is read
+  bool maps_whole_folios = true;              // since 6.18: a fault on a file's large folio maps all of it
+
   // execve
   std::uint64_t stack_at_start = 128 * 1024;    // setup_arg_pages(): the stack mapping beyond the strings, as the limit allows
   std::uint64_t mmap_gap_min = 128ull << 20;    // mmap_base(): the mapping area stays this far below the stack at least
@@ -48,6 +51,7 @@ struct KernelProfile {
     profile.dac_mmap_min_addr = 65536;
     profile.aligns_huge_anonymous_maps = false;
     profile.madvise_frees_tables = false;
+    profile.maps_whole_folios = false;
     profile.mremap_moves_many_vmas = false;
     profile.vvar_clock_pages = 0;
     profile.rseq_feature_bytes = 0;

@@ -5,6 +5,7 @@
 
 #include "kernel_process.h"
 #include "program.h"
+#include "test_file.h"
 #include "twin_process.h"
 
 namespace faultline::spec {
@@ -36,6 +37,7 @@ std::string difference_of(Pair& pair, const char*& what) {
 std::string compare(KernelProcess& kernel, const Program& program) {
   TwinProcess twin;
   kernel.run({Op::reset});
+  std::vector<std::unique_ptr<TestFile>> files;
   std::map<std::uint32_t, Pair> processes;
   processes[0].kernel = &kernel;
   processes[0].twin = &twin;
@@ -56,6 +58,10 @@ std::string compare(KernelProcess& kernel, const Program& program) {
       made.kernel = made.kernel_child.get();
       made.twin = made.twin_child.get();
       processes[child] = std::move(made);
+    } else if (call.op == Op::open) {
+      files.push_back(std::make_unique<TestFile>(static_cast<FileKind>(call.b), call.c, call.d));
+      pair.kernel->open(static_cast<std::uint32_t>(call.a), *files.back(), call.e == 0);
+      pair.twin->open(static_cast<std::uint32_t>(call.a), *files.back(), call.e == 0);
     } else if (call.op == Op::exit) {
       if (step.process != 0) processes.erase(found);
     } else {

@@ -1,5 +1,7 @@
 #include "kernel_process.h"
 
+#include "test_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -32,6 +34,7 @@ struct Mailbox {
   std::uint32_t in_use = 0;
   Call call;
   Answer answer;
+  char path[256] = {};  // open
 };
 
 // One mailbox for each process that lives at the same time; mapped shared before the first fork, so that all see them.
@@ -153,7 +156,17 @@ Answer mincore(const Call& call) {
   return answer;
 }
 
-Answer perform(const Call& call, const Mailboxes::Shared& shared) {
+constexpr int kFirstFile = 200;  // descriptor of slot 0
+
+Answer open_file(const Call& call, const char* path) {
+  const int fd = ::open(path, (call.e != 0 ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+  if (fd < 0) return result_of(-1);
+  const Answer answer = result_of(::dup2(fd, kFirstFile + static_cast<int>(call.a)));
+  ::close(fd);
+  return answer;
+}
+
+Answer perform(const Call& call, const Mailboxes::Shared& shared, const Mailbox& box) {
   const std::uint64_t start_brk = shared.start_brk;
   switch (call.op) {
     case Op::mmap: return place_of(::syscall(SYS_mmap, call.a, call.b, call.c, call.d, -1, 0), call.b);
@@ -191,16 +204,24 @@ Answer perform(const Call& call, const Mailboxes::Shared& shared) {
       for (const std::uint64_t resource : {RLIMIT_AS, RLIMIT_DATA}) set_limit({Op::limit, resource, 0, 1}, shared.in_use);
       set_limit({Op::limit, RLIMIT_STACK, 8 << 20}, shared.in_use);
       set_limit({Op::limit, RLIMIT_MEMLOCK, 8 << 20}, shared.in_use);
+      for (int slot = 0; slot < 4; ++slot) ::close(kFirstFile + slot);
       return {};
+    case Op::open: return open_file(call, box.path);
+    case Op::map_file:
+      return place_of(::syscall(SYS_mmap, call.a, call.b, call.c, call.d, kFirstFile + static_cast<int>(call.e >> 32),
+                                (call.e & 0xffff'ffff) * kPage),
+                      call.b);
+    case Op::truncate: return result_of(::syscall(SYS_ftruncate, kFirstFile + static_cast<int>(call.a), call.b));
+    case Op::fsync: return result_of(::syscall(SYS_fsync, kFirstFile + static_cast<int>(call.a)));
     case Op::fork:
     case Op::exit: break;  // serve() does them
   }
   return {};
 }
 
-Answer measure(const Call& call, const Mailboxes::Shared& shared) {
+Answer measure(const Call& call, const Mailboxes::Shared& shared, const Mailbox& box) {
   const Faults before = faults();
-  Answer answer = perform(call, shared);
+  Answer answer = perform(call, shared, box);
   const Faults after = faults();
   answer.minor_faults = after.minor - before.minor;
   answer.major_faults = after.major - before.major;
@@ -214,18 +235,18 @@ __attribute__((noinline)) void touch_stack() {
   for (std::size_t at = 0; at < sizeof below; at += kPage) below[at] = 0;
 }
 
-void warm_up(const Mailboxes::Shared& shared) {
+void warm_up(const Mailboxes::Shared& shared, const Mailbox& box) {
   touch_stack();
   constexpr std::uint64_t place = kWindow - (std::uint64_t{1} << 32);
   for (int round = 0; round < 3; ++round) {
-    measure({Op::mmap_keep, place, 4 * kPage, 3, 0x8032}, shared);
-    measure({Op::mprotect, place, kPage, 1}, shared);
-    measure({Op::touch, place, 6 * kPage, 1}, shared);
-    measure({Op::touch, place, 6 * kPage, 0}, shared);
-    measure({Op::mremap_keep, place, kPage, 2 * kPage, 0}, shared);
-    measure({Op::madvise, place, kPage, 4}, shared);
-    measure({Op::munmap, place, 8 * kPage}, shared);
-    measure({Op::munmap, place, 0}, shared);  // one that fails writes errno
+    measure({Op::mmap_keep, place, 4 * kPage, 3, 0x8032}, shared, box);
+    measure({Op::mprotect, place, kPage, 1}, shared, box);
+    measure({Op::touch, place, 6 * kPage, 1}, shared, box);
+    measure({Op::touch, place, 6 * kPage, 0}, shared, box);
+    measure({Op::mremap_keep, place, kPage, 2 * kPage, 0}, shared, box);
+    measure({Op::madvise, place, kPage, 4}, shared, box);
+    measure({Op::munmap, place, 8 * kPage}, shared, box);
+    measure({Op::munmap, place, 0}, shared, box);  // one that fails writes errno
   }
 }
 
@@ -248,19 +269,19 @@ void warm_up(const Mailboxes::Shared& shared) {
   __user_cap_data_struct none[2] = {};
   ::syscall(SYS_capset, &header, none);
   Mailbox* box = &shared.boxes[slot];
-  warm_up(shared);
+  warm_up(shared, *box);
   while (true) {
     give(box->turn, 0);
     wait_for(box->turn, 1, shared.tester);
     if (box->quit != 0) ::_exit(0);
     const Call call = box->call;
     if (call.op != Op::fork) {
-      box->answer = measure(call, shared);
+      box->answer = measure(call, shared, *box);
       continue;
     }
     const long child = ::syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
     if (child == 0) box = &shared.boxes[call.a];
-    warm_up(shared);
+    warm_up(shared, *box);
     if (child != 0) box->answer = result_of(child);
   }
 }
@@ -334,6 +355,12 @@ std::unique_ptr<Process> KernelProcess::fork() {
   const Answer answer = run({Op::fork, slot});
   if (answer.error != 0) throw std::runtime_error("fork failed in the child");
   return std::unique_ptr<Process>(new KernelProcess(boxes_, slot, static_cast<pid_t>(answer.value)));
+}
+
+void KernelProcess::open(std::uint32_t slot, const TestFile& file, bool writable) {
+  if (file.path().size() >= sizeof box_->path) throw std::runtime_error(file.path() + ": too long a name");
+  ::strcpy(box_->path, file.path().c_str());
+  if (run({Op::open, slot, 0, 0, 0, writable ? 0u : 1u}).error != 0) throw std::runtime_error(file.path() + ": cannot be opened");
 }
 
 Answer KernelProcess::run(const Call& call) {

@@ -22,6 +22,7 @@ class KernelProcess : public Process {
 
   std::unique_ptr<Process> fork() override;
   Answer run(const Call& call) override;
+  void open(std::uint32_t slot, const TestFile& file, bool writable = true) override;
   std::vector<Mapping> mappings() override;
   std::vector<Mapping> heap() override;
   std::vector<Mapping> everything();  // the whole address space

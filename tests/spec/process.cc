@@ -35,6 +35,10 @@ std::string Call::to_string() const {
     case Op::limit: return c != 0 ? fmt::format("no limit {}", a) : fmt::format("limit {} to {} more", a, bytes(b));
     case Op::fork: return fmt::format("fork() = process {}", a);
     case Op::exit: return "exit";
+    case Op::open: return fmt::format("file {} = {}, {}, written by {}{}", a, b == 0 ? "disk" : "tmpfs", bytes(c), bytes(d), e != 0 ? ", read-only" : "");
+    case Op::map_file: return fmt::format("mmap({}, {}, prot {}, flags {:#x}, file {}, page {})", place(a), bytes(b), c, d, e >> 32, e & 0xffff'ffff);
+    case Op::truncate: return fmt::format("truncate(file {}, {})", a, bytes(b));
+    case Op::fsync: return fmt::format("fsync(file {})", a);
   }
   return "?";
 }

@@ -17,13 +17,16 @@ inline constexpr std::uint64_t kWindowBytes = std::uint64_t{1} << 30;
 
 enum class Op : std::uint32_t {
   mmap, munmap, mprotect, mremap, madvise, brk, touch, reset, mmap_keep, mremap_keep, fork, exit,
-  mlock, munlock, mlockall, munlockall, msync, mincore, limit
+  mlock, munlock, mlockall, munlockall, msync, mincore, limit,
+  open, map_file, truncate, fsync
 };
 
 // One call. a..e are the arguments in the order of the system call; mmap: address length prot flags; mremap: address old new flags
 // new_address; brk: signed distance from the break's start; touch: address length write.
 // mlock: address length flags; mincore: address length, answers one bit per page (at most 63); limit: setrlimit of
 // resource a (RLIMIT_*) to b bytes more than the process used of it when it was reset, or none with c = 1.
+// open (for programs): slot kind bytes chunk, see TestFile; e 1: for reading only. map_file: address length prot flags, e
+// slot << 32 | page of the file. truncate: slot bytes. fsync: slot.
 // fork: number of the child; fork and exit are for programs (program.h), a Process has fork() and its destructor.
 // What mmap and mremap put outside the window is unmapped at once; the _keep forms leave it and answer its address.
 struct Call {
@@ -51,12 +54,16 @@ struct Mapping {
 };
 std::string to_string(const std::vector<Mapping>& mappings);
 
+class TestFile;
+
 class Process {
  public:
   virtual ~Process() = default;  // exits
   // The child; it has nothing of the parent's but its memory, and lives until it is destroyed.
   virtual std::unique_ptr<Process> fork() = 0;
   virtual Answer run(const Call& call) = 0;
+  // The file behind slot 0 to 3, for this process and the children it forks from now on.
+  virtual void open(std::uint32_t slot, const TestFile& file, bool writable = true) = 0;
   virtual std::vector<Mapping> mappings() = 0;  // of the window, ascending
   virtual std::vector<Mapping> heap() = 0;      // between the start of the break and the window, relative to that start
   // One per page of [address, address + bytes): 0 nothing; 1 the zero page, or an anonymous frame that others map too; 2 an
@@ -78,6 +85,10 @@ class Process {
   Answer mremap(std::uint64_t address, std::uint64_t old_length, std::uint64_t new_length, std::uint32_t flags,
                 std::uint64_t place = 0) {
     return run({Op::mremap, address, old_length, new_length, flags, place});
+  }
+  Answer map_file(std::uint64_t address, std::uint64_t length, std::uint32_t prot, std::uint32_t flags, std::uint32_t slot = 0,
+                  std::uint64_t page = 0) {
+    return run({Op::map_file, address, length, prot, flags, std::uint64_t{slot} << 32 | page});
   }
   Answer brk(std::int64_t distance) { return run({Op::brk, static_cast<std::uint64_t>(distance)}); }
   Answer touch(std::uint64_t address, std::uint64_t length, bool write) {

@@ -9,9 +9,10 @@
 namespace faultline::spec {
 
 namespace {
-constexpr std::array<const char*, 19> kNames = {
+constexpr std::array<const char*, 23> kNames = {
     "mmap", "munmap", "mprotect", "mremap",  "madvise",  "brk",        "touch", "reset",   "mmap_keep", "mremap_keep",
-    "fork", "exit",   "mlock",    "munlock", "mlockall", "munlockall", "msync", "mincore", "limit"};
+    "fork", "exit",   "mlock",    "munlock", "mlockall", "munlockall", "msync", "mincore", "limit",
+    "open", "map_file", "truncate", "fsync"};
 }
 
 std::string to_text(const Program& program) {

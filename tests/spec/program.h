@@ -24,6 +24,9 @@ struct Shape {
   bool forks = false;
   bool every_call = false;   // locks, limits, guards and all the rest as well
   std::uint64_t room = 64;   // pages of the window that programs use: small, so that calls meet
+  bool shared_memory = false;
+  bool files = false;        // begins with opening some
+  bool large_folios = true;  // of those files; to be seen by root only
 };
 
 inline constexpr std::uint64_t kRoom = 64;  // of programs that fork

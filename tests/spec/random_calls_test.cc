@@ -13,6 +13,7 @@
 
 #include "kernel_process.h"
 #include "program.h"
+#include "test_file.h"
 
 namespace faultline::spec {
 namespace {
@@ -41,11 +42,22 @@ void run_all(const Shape& shape, std::uint64_t otherwise) {
 
 TEST(RandomCalls, OneProcess) { run_all({}, 2500); }
 TEST(RandomCalls, ProcessesThatFork) { run_all({.calls = 60, .forks = true}, 500); }
+TEST(RandomCalls, SharedMemory) { run_all({.calls = 60, .forks = true, .shared_memory = true}, 500); }
+TEST(RandomCalls, Files) {
+  for (const FileKind kind : {FileKind::disk, FileKind::tmpfs}) {
+    const std::string missing = TestFile::missing(kind, false);
+    if (!missing.empty()) GTEST_SKIP() << "SKIPPED: " << missing;
+  }
+  const bool large = TestFile::missing(FileKind::disk, true).empty();
+  run_all({.files = true, .large_folios = large}, 500);
+  run_all({.calls = 60, .forks = true, .shared_memory = true, .files = true, .large_folios = large}, 300);
+}
 
 // Programs that once differed.
 TEST(RandomCalls, Corpus) {
   KernelProcess kernel;
   for (const auto& entry : std::filesystem::directory_iterator(FAULTLINE_CORPUS)) {
+    if (!entry.is_regular_file()) continue;
     if (entry.is_directory()) continue;
     std::ifstream file(entry.path());
     std::stringstream text;

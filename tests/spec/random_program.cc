@@ -12,6 +12,14 @@ class Generator {
 
   Program make() {
     Program program;
+    if (shape_.files) {
+      for (std::uint64_t slot = 0; slot < 3; ++slot) {
+        const std::uint64_t pages = 1 + below(48);
+        const std::uint64_t bytes = pages * kPage - (below(3) == 0 ? below(kPage) : 0);
+        const std::uint64_t chunk = shape_.large_folios ? pick({1, 1, 2, 4, 8, 16, 64}) : 1;
+        program.push_back({0, {Op::open, slot, below(3) == 0 ? 1u : 0u, bytes, chunk * kPage, below(6) == 0 ? 1u : 0u}});
+      }
+    }
     for (int i = 0; i < shape_.calls; ++i) {
       Step step;
       step.process = shape_.forks ? alive_[below(alive_.size())] : 0;
@@ -23,6 +31,7 @@ class Generator {
 
  private:
   Call plain() {
+    if (shape_.files && below(4) == 0) return file_call();
     switch (below(16)) {
       case 0:
       case 1:
@@ -93,6 +102,23 @@ class Generator {
     }
     return plain();
   }
+  Call file_call() {
+    switch (below(12)) {
+      case 0: return {Op::truncate, below(3), below(50) * kPage};
+      case 1: return {Op::fsync, below(3)};
+      case 2: return {Op::msync, address(), length(), pick({1, 2, 4, 4, 4, 4, 6, 8})};
+      case 3: return {Op::mincore, page(), (1 + below(40)) * kPage};
+      case 4: return {Op::madvise, address(), length(), pick({9, 3, 1, 2, 0})};
+      default: return map_a_file();
+    }
+  }
+  Call map_a_file() {
+    const std::uint64_t placing = pick({0x10, 0x10, 0x10, 0x10, 0, 0x100000});
+    // Populating elsewhere depends on what else the process has there: whether a page table exists.
+    const std::uint64_t extra = placing != 0 ? pick({0, 0, 0, 0, 0, 0x8000}) : 0;
+    return {Op::map_file, page(), length(), pick({1, 1, 3, 3, 3, 5, 7, 0}), pick({1, 2, 2}) | placing | extra,
+            below(3) << 32 | below(3) * below(30)};
+  }
   std::uint64_t advice() {
     if (shape_.forks && below(2) == 0) return pick({10, 11, 18, 19});
     return pick({4, 4, 4, 8, 14, 15, 0, 1, 2, 3, 20, 22, 23, 23, 99});
@@ -100,7 +126,8 @@ class Generator {
   Call map() {
     const std::uint64_t placing = pick({0x10, 0x10, 0x10, 0x10, 0, 0x100000});
     const std::uint64_t extra = pick({0, 0, 0, 0, 0, 0x4000, 0x8000, 0x20000});
-    const std::uint64_t kind = below(60) == 0 ? 0 : 2;
+    std::uint64_t kind = below(60) == 0 ? 0 : 2;
+    if (shape_.shared_memory && below(2) == 0) kind = 1;
     return {Op::mmap, address(), length(), pick({0, 1, 3, 3, 3, 3, 7}), 0x20 | kind | placing | extra};
   }
   Call remap() {

@@ -118,6 +118,10 @@ Answer perform(mm::AddressSpace& space, const Call& call, InUse& in_use, bool ex
                         .memlock = std::min<std::uint64_t>(8 << 20, in_use.hard[kMemlock])});
       in_use.measure(space);
       return {};
+    case Op::open:  // files: TwinProcess
+    case Op::map_file:
+    case Op::truncate:
+    case Op::fsync:
     case Op::fork:
     case Op::exit: break;
   }

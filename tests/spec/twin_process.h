@@ -20,6 +20,7 @@ class TwinProcess : public Process {
 
   std::unique_ptr<Process> fork() override;
   Answer run(const Call& call) override;
+  void open(std::uint32_t slot, const TestFile& file, bool writable = true) override;
   std::vector<Mapping> mappings() override;
   std::vector<Mapping> heap() override;
   std::vector<std::uint8_t> pages(std::uint64_t address, std::uint64_t bytes) override;
@@ -28,10 +29,13 @@ class TwinProcess : public Process {
   const mm::AddressSpace& space() { return process().space(); }
 
  private:
-  TwinProcess(std::shared_ptr<mm::Machine> machine, mm::Pid pid);
+  TwinProcess(const TwinProcess& parent, mm::Pid pid);
+  Answer run_on_file(mm::AddressSpace& space, const Call& call);
   std::vector<Mapping> between(std::uint64_t start, std::uint64_t end, std::uint64_t origin);
 
+  struct OpenFiles;  // by slot, shared with the children
   std::shared_ptr<mm::Machine> machine_;
+  std::shared_ptr<OpenFiles> files_;
   mm::Pid pid_ = 0;
   InUse in_use_;
 };

@@ -1,6 +1,7 @@
 #include "mm/machine/machine.h"
 
 #include "base/assert.h"
+#include "mm/backing/file_users.h"
 
 namespace faultline::mm {
 
@@ -65,8 +66,30 @@ FaultCounters Machine::exit(Pid pid) {
   return counted;
 }
 
+FileObject& Machine::create_file(const FileSettings& settings) {
+  return *files_.emplace_back(std::make_unique<FileObject>(frames_, settings));
+}
+
+// truncate_pagecache(): entries first, private copies too, then the pages.
+void Machine::truncate(FileObject& file, std::uint64_t bytes) {
+  const std::uint64_t old_end = file.pages();
+  file.set_size(bytes);
+  const std::uint64_t end = file.pages();
+  if (end >= old_end) return;
+  for (const auto& [pid, one] : processes_) one->space_->unmap_file(file, end, old_end);
+  remove_pages(frames_, file, end, old_end + (std::uint64_t{1} << file.max_order()),
+               [](const FrameUser& user) { user.space->forget_entry(user.vpn); });
+}
+
+void Machine::sync(FileObject& file) {
+  write_back(frames_, file, 0, file.pages(), [](const FrameUser& user) { user.space->clean_entry(user.vpn); });
+}
+
+void Machine::drop_cache(FileObject& file) { drop_unused(frames_, file, 0, file.pages()); }
+
 void Machine::check_invariants() const {
   frames_.check_invariants();
+  for (const auto& file : files_) file->check_invariants();
   for (const auto& [pid, one] : processes_) {
     FL_ASSERT(one->pid() == pid);
     one->space().check_invariants();

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <vector>
 
+#include "mm/backing/file_object.h"
 #include "mm/elf/loader.h"
 #include "mm/errno.h"
 #include "mm/kernel_profile.h"
@@ -41,6 +43,12 @@ class Machine {
   // The process is gone, its memory with the last process that uses it. Its counters are returned (wait4's rusage).
   FaultCounters exit(Pid pid);
 
+  // --- files; their pages stay cached until somebody drops them ---
+  FileObject& create_file(const FileSettings& settings);
+  void truncate(FileObject& file, std::uint64_t bytes);  // ftruncate(2), either way
+  void sync(FileObject& file);                           // fsync(2)
+  void drop_cache(FileObject& file);                     // posix_fadvise(DONTNEED): what is clean and not mapped
+
   Process& process(Pid pid);  // must exist
   Process* find(Pid pid);
   const std::map<Pid, std::unique_ptr<Process>>& processes() const { return processes_; }
@@ -59,6 +67,7 @@ class Machine {
   FrameTable frames_;
   VirtualClock clock_;
   Pid next_pid_ = 1;
+  std::vector<std::unique_ptr<FileObject>> files_;  // the page cache
   std::map<Pid, std::unique_ptr<Process>> processes_;
 };
 

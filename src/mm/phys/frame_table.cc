@@ -5,7 +5,9 @@
 namespace faultline::mm {
 
 FrameTable::FrameTable(std::uint64_t limit) : limit_(limit) {
-  frames_.push_back(Frame{.references = 1, .use = FrameUse::zero_page});
+  frames_.emplace_back();
+  frames_[0].references = 1;
+  frames_[0].use = FrameUse::zero_page;
   by_use_[static_cast<std::size_t>(FrameUse::zero_page)] = 1;
 }
 

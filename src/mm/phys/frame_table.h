@@ -14,10 +14,11 @@
 namespace faultline::mm {
 
 class AddressSpace;
+class FileObject;
 struct TablePage;  // contents of a page-table frame (paging/page_table.h)
 
-enum class FrameUse : std::uint8_t { free, zero_page, anonymous, file, page_table };
-inline constexpr std::size_t kFrameUses = 5;
+enum class FrameUse : std::uint8_t { free, zero_page, anonymous, file, page_table, shmem };
+inline constexpr std::size_t kFrameUses = 6;
 
 // One page-table entry that maps a frame.
 struct FrameUser {
@@ -36,7 +37,11 @@ struct Frame {
   bool exclusive = false;
   std::uint32_t more = 0;        // the other users: first link of a list in FrameTable::links_, 0 none
   FrameUser user{};              // one of the users, if there are any
-  TablePage* table = nullptr;    // use page_table: what it holds; owned by the PageTable
+  union {
+    TablePage* table = nullptr;  // use page_table: what it holds; owned by the PageTable
+    FileObject* file;            // use file or shmem: whose page cache it is in; null: a page of an opaque file
+  };
+  std::uint64_t index = 0;       // use file or shmem: page of the file
 };
 
 class FrameTable {
@@ -57,7 +62,10 @@ class FrameTable {
       number = free_.back();
       free_.pop_back();
     }
-    frames_[number] = Frame{.references = 1, .use = use};
+    frames_[number] = Frame{};
+    frames_[number].references = 1;
+    frames_[number].use = use;
+    if (use == FrameUse::file || use == FrameUse::shmem) frames_[number].file = nullptr;
     ++in_use_;
     ++by_use_[static_cast<std::size_t>(use)];
     return Pfn(number);

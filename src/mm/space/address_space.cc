@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "mm/backing/open_file.h"
 
 namespace faultline::mm {
 
@@ -47,6 +48,7 @@ void AddressSpace::check_invariants() const {
   table_.check_invariants();
   std::array<std::uint64_t, kVmaTags> resident{};
   std::array<std::uint64_t, kVmaTags> resident_file{};
+  std::array<std::uint64_t, kVmaTags> resident_shmem{};
   std::array<std::uint64_t, kVmaTags> mapped{};
   std::uint64_t entries = 0;
   MappedPages by_kind;
@@ -67,11 +69,13 @@ void AddressSpace::check_invariants() const {
       FL_ASSERT(!pte.writable() || (vma.writable() && !pte.zero_page()));
       if (pte.zero_page()) return;
       const Frame& frame = frames_.at(pte.pfn());
-      FL_ASSERT(frame.use == FrameUse::anonymous || frame.use == FrameUse::file);
+      FL_ASSERT(frame.use == FrameUse::anonymous || frame.use == FrameUse::file || frame.use == FrameUse::shmem);
+      FL_ASSERT(frame.use == FrameUse::anonymous || frame.file == nullptr ||
+                (frame.file == &vma.backing->object() && frame.index == vma.pgoff_at(at)));
       FL_ASSERT(frame.use != FrameUse::anonymous || vma.anon_vma != nullptr);
       FL_ASSERT(!pte.writable() || frame.use != FrameUse::anonymous || frame.exclusive);
       FL_ASSERT(frames_.used_by(pte.pfn(), {const_cast<AddressSpace*>(this), VirtAddr(at).vpn()}));
-      ++(frame.use == FrameUse::anonymous ? resident : resident_file)[tag];
+      ++(frame.use == FrameUse::anonymous ? resident : (frame.use == FrameUse::shmem ? resident_shmem : resident_file))[tag];
     });
   });
   by_kind.locked += stray_locked_;
@@ -82,11 +86,12 @@ void AddressSpace::check_invariants() const {
     const TagStatistics& counted = statistics_.by_tag[tag];
     FL_ASSERT(counted.resident_pages == resident[tag]);
     FL_ASSERT(counted.resident_file_pages == resident_file[tag]);
+    FL_ASSERT(counted.resident_shmem_pages == resident_shmem[tag]);
     FL_ASSERT(counted.mapped_pages == mapped[tag]);
     std::uint64_t sum = 0;
     for (const std::uint64_t n : counted.faults) sum += n;
-    FL_ASSERT(counted.minor_faults == sum);
-    total += resident[tag] + resident_file[tag];
+    FL_ASSERT(counted.minor_faults + counted.major_faults == sum);
+    total += resident[tag] + resident_file[tag] + resident_shmem[tag];
   }
   FL_ASSERT(statistics_.resident_pages == total);
   FL_ASSERT(statistics_.peak_resident_pages >= total + statistics_.outside_pages);

@@ -26,11 +26,12 @@ struct MmapArguments {
   VirtAddr address{};  // hint, or the place with kMapFixed
   ByteCount length{};
   Prot prot = kProtReadWrite;
-  MapFlags flags = kMapPrivate | kMapAnonymous;  // without kMapAnonymous: an opaque file mapping
+  MapFlags flags = kMapPrivate | kMapAnonymous;  // without kMapAnonymous: a file
   VmaTag tag = VmaTag::other;
-  std::uint32_t file = 0;         // opaque file number
+  std::uint32_t file = 0;         // opaque file number; or else
+  OpenFile* backing = nullptr;    // the file
   std::uint64_t file_offset = 0;  // bytes
-  bool file_aligns_huge = false;  // the file's f_op->get_unmapped_area is thp_get_unmapped_area (ext4, xfs, btrfs)
+  bool file_aligns_huge = false;  // the opaque file's f_op->get_unmapped_area is thp_get_unmapped_area (ext4, xfs, btrfs)
 };
 
 struct MremapArguments {
@@ -42,8 +43,12 @@ struct MremapArguments {
 };
 
 // What one access met. hit: no fault. Signals leave no trace in the address space.
-enum class Access : std::uint8_t { hit, minor_fault, major_fault, segv_maperr, segv_accerr, out_of_memory };
+enum class Access : std::uint8_t { hit, minor_fault, major_fault, segv_maperr, segv_accerr, sigbus, out_of_memory };
 constexpr bool refused(Access access) { return access >= Access::segv_maperr; }
+
+// Who takes the faults: the processor; MAP_POPULATE and mlock (__mm_populate()); MADV_POPULATE_* (faultin_page_range()). They
+// differ in how a fault that had to wait for the disk is counted.
+enum class FaultOrigin : std::uint8_t { access, populate, advice };
 
 class AddressSpace {
  public:
@@ -122,9 +127,23 @@ class AddressSpace {
   bool resident(VirtAddr address) const;  // has a frame of its own
   void check_invariants() const;          // recomputes every counter from scratch; asserts
 
+  // --- what happens to a file's page, wherever it is mapped (backing/file_users.h) ---
+  void forget_entry(Vpn vpn);                                                          // the entry goes
+  void clean_entry(Vpn vpn);                                                           // it becomes read-only and clean
+  void unmap_file(const FileObject& file, std::uint64_t first, std::uint64_t end);     // pages; private copies too
+
   void set_outside_pages(std::uint64_t pages);  // resident pages of the process that are not held here; see statistics.h
 
  private:
+  struct OriginScope {
+    OriginScope(FaultOrigin& origin, FaultOrigin now) : origin_(origin) { origin = now; }
+    ~OriginScope() { origin_ = FaultOrigin::access; }
+    OriginScope(const OriginScope&) = delete;
+    OriginScope& operator=(const OriginScope&) = delete;
+
+   private:
+    FaultOrigin& origin_;
+  };
   // A range about to become a mapping (or to change flags), with the mappings that touch it.
   struct MergeRequest {
     Vma range;             // what the range would be as a mapping of its own
@@ -136,12 +155,23 @@ class AddressSpace {
   Access access_slowly(VirtAddr address, bool write);
   Access handle_fault(Vma& vma, std::uint64_t address, bool write, Pte& pte);
   Access fault_in_anonymous(Vma& vma, bool write, Pte& pte, FrameUser user);
-  Access fault_in_file(Vma& vma, bool write, Pte& pte, FrameUser user);
   Access write_to_protected(Vma& vma, Pte& pte, FrameUser user);
-  Access fault_done(const Vma& vma, FaultPath path);
+  Access fault_done(const Vma& vma, FaultPath path, bool major = false);
+  void count_resident(const Vma& vma, FrameUse use, std::uint64_t pages);
   void prepare_anon_vma(Vma& vma);
   void note_peak();
   static std::uint64_t entry_flags(const Vma& vma, bool writable);
+
+  // file_fault.cc
+  Access fault_in_opaque(Vma& vma, bool write, Pte& pte, FrameUser user);
+  Access fault_in_file(Vma& vma, std::uint64_t address, bool write, bool fresh_table);
+  void map_file_page(const Vma& vma, std::uint64_t address, Pte& pte, bool write);
+  void map_folio(const Vma& vma, std::uint64_t address, bool write);
+  bool map_around(const Vma& vma, std::uint64_t address, bool fresh_table);
+  static bool aligns_huge(const Vma& vma);  // as MmapArguments::file_aligns_huge
+  void drop_fresh_table(std::uint64_t address);
+  void split_advised_folios(const Vma& vma, std::uint64_t start, std::uint64_t end);
+  static void note_shared_write(const Vma& vma, std::uint64_t address);
 
   // stack.cc
   Vma* expand_stack(std::uint64_t address);
@@ -171,13 +201,14 @@ class AddressSpace {
 
   // placement.cc
   Result<std::uint64_t, Errno> unmapped_area(std::uint64_t hint, std::uint64_t length, MapFlags flags,
-                                             bool anonymous) const;
+                                             std::optional<std::uint64_t> huge_offset) const;
+  std::optional<std::uint64_t> huge_offset(std::uint64_t hint, std::uint64_t length, bool anonymous, bool file_aligns,
+                                           std::uint64_t file_offset) const;
   std::optional<std::uint64_t> free_area(std::uint64_t hint, std::uint64_t length, MapFlags flags) const;
   std::optional<std::uint64_t> free_area_32bit(std::uint64_t hint, std::uint64_t length) const;
 
   // mmap.cc
   Result<void, Errno> map_region(Vma vma);
-  Result<std::uint64_t, Errno> place_file(std::uint64_t hint, std::uint64_t length, const MmapArguments& arguments) const;
 
   // munmap.cc
   Result<void, Errno> unmap_range(std::uint64_t start, std::uint64_t end);
@@ -233,7 +264,7 @@ class AddressSpace {
   MappedPages mapped_;
   std::uint64_t stray_locked_ = 0;  // pages VmLck counts although no mapping is locked for them; see after_dont_unmap()
   std::uint64_t brk_ = 0;
-  std::uint32_t next_shared_file_ = 0x8000'0000;  // shared anonymous memory is a file of its own (shmem)
+  FaultOrigin fault_origin_ = FaultOrigin::access;
   VmaTree vmas_;
   PageTable table_;
   Statistics statistics_;

@@ -33,7 +33,7 @@ Result<void, Errno> AddressSpace::grow_stack(VirtAddr to) {
 }
 
 Result<VirtAddr, Errno> AddressSpace::find_area(ByteCount length) const {
-  FL_TRY(const std::uint64_t start, unmapped_area(0, page_ceil(length.value), 0, false));
+  FL_TRY(const std::uint64_t start, unmapped_area(0, page_ceil(length.value), 0, std::nullopt));
   return VirtAddr(start);
 }
 

@@ -18,7 +18,8 @@ std::uint64_t AddressSpace::entry_flags(const Vma& vma, bool writable) {
 Access AddressSpace::access_slowly(VirtAddr address, bool write) {
   const std::uint64_t need = write ? Pte::kPresent | Pte::kWritable : Pte::kPresent;
   if (address.value >= profile_.task_end) return Access::segv_maperr;  // the kernel's half
-  if (Pte* pte = table_.entry(address.vpn()); pte != nullptr && (pte->bits & need) == need) {
+  Pte* pte = table_.entry(address.vpn());
+  if (pte != nullptr && (pte->bits & need) == need) {
     pte->bits |= write ? Pte::kAccessed | Pte::kDirty : Pte::kAccessed;
     return Access::hit;  // only our walk cache had forgotten the table
   }
@@ -29,8 +30,10 @@ Access AddressSpace::access_slowly(VirtAddr address, bool write) {
     if (vma == nullptr) return Access::segv_maperr;
   }
   if (write ? !vma->writable() : !vma->accessible()) return Access::segv_accerr;
-  Pte* pte = table_.make_entry(address.vpn());
+  const bool fresh_table = pte == nullptr;
+  if (fresh_table) pte = table_.make_entry(address.vpn());
   if (pte == nullptr) return Access::out_of_memory;
+  if (pte->none() && vma->backing != nullptr) return fault_in_file(*vma, address.value, write, fresh_table);
   return handle_fault(*vma, address.value, write, *pte);
 }
 
@@ -38,7 +41,8 @@ Access AddressSpace::handle_fault(Vma& vma, std::uint64_t address, bool write, P
   FL_ASSERT(vma.contains(address));
   const FrameUser user{this, VirtAddr(address).vpn()};
   if (pte.none()) {
-    return vma.anonymous() ? fault_in_anonymous(vma, write, pte, user) : fault_in_file(vma, write, pte, user);
+    if (vma.anonymous()) return fault_in_anonymous(vma, write, pte, user);
+    return fault_in_opaque(vma, write, pte, user);
   }
   if (pte.guard()) return Access::segv_maperr;  // do_swap_page(): PTE_MARKER_GUARD, no fault is counted
   FL_ASSERT(write && pte.present());
@@ -55,24 +59,8 @@ Access AddressSpace::fault_in_anonymous(Vma& vma, bool write, Pte& pte, FrameUse
   if (!pfn) return Access::out_of_memory;
   frames_.at(*pfn).lazy_free = (vma.flags & kVmDroppable) != 0;
   pte = Pte::make(*pfn, entry_flags(vma, true) | Pte::kAccessed | Pte::kDirty);
-  ++statistics_.of(vma.tag).resident_pages;
-  ++statistics_.resident_pages;
-  note_peak();
+  count_resident(vma, FrameUse::anonymous, 1);
   return fault_done(vma, FaultPath::anon_zero_fill);
-}
-
-// An opaque file: its pages are always in the page cache, each fault maps one. A private write copies at once.
-Access AddressSpace::fault_in_file(Vma& vma, bool write, Pte& pte, FrameUser user) {
-  const bool shared = (vma.flags & kVmShared) != 0;
-  const bool copy = write && !shared;
-  if (copy && vma.anon_vma == nullptr) prepare_anon_vma(vma);
-  const std::optional<Pfn> pfn = frames_.allocate_for(copy ? FrameUse::anonymous : FrameUse::file, user);
-  if (!pfn) return Access::out_of_memory;
-  pte = Pte::make(*pfn, entry_flags(vma, copy || shared) | Pte::kAccessed | (write ? Pte::kDirty : 0));
-  ++(copy ? statistics_.of(vma.tag).resident_pages : statistics_.of(vma.tag).resident_file_pages);
-  ++statistics_.resident_pages;
-  note_peak();
-  return fault_done(vma, copy ? FaultPath::cow_copy : FaultPath::file_map);
 }
 
 // do_wp_page(): our own page is made writable, anything else is copied.
@@ -82,6 +70,7 @@ Access AddressSpace::write_to_protected(Vma& vma, Pte& pte, FrameUser user) {
     const bool anonymous = frame.use == FrameUse::anonymous;
     if (anonymous && frame.references == 1) frame.exclusive = true;  // wp_can_reuse_anon_folio(): the others are gone
     if (anonymous ? frame.exclusive : (vma.flags & kVmShared) != 0) {
+      if (!anonymous) note_shared_write(vma, base_of(user.vpn).value);
       pte.bits |= Pte::kWritable | Pte::kAccessed | Pte::kDirty;
       return fault_done(vma, FaultPath::cow_reuse);
     }
@@ -91,17 +80,21 @@ Access AddressSpace::write_to_protected(Vma& vma, Pte& pte, FrameUser user) {
   if (!pfn) return Access::out_of_memory;
   drop_entry(vma, pte, user);
   pte = Pte::make(*pfn, entry_flags(vma, true) | Pte::kAccessed | Pte::kDirty);
-  ++statistics_.of(vma.tag).resident_pages;
-  ++statistics_.resident_pages;
-  note_peak();
+  count_resident(vma, FrameUse::anonymous, 1);
   return fault_done(vma, FaultPath::cow_copy);
 }
 
-Access AddressSpace::fault_done(const Vma& vma, FaultPath path) {
+Access AddressSpace::fault_done(const Vma& vma, FaultPath path, bool major) {
   TagStatistics& tag = statistics_.of(vma.tag);
   ++tag.faults[static_cast<std::size_t>(path)];
-  ++tag.minor_faults;
-  return Access::minor_fault;
+  ++(major ? tag.major_faults : tag.minor_faults);
+  return major ? Access::major_fault : Access::minor_fault;
+}
+
+void AddressSpace::count_resident(const Vma& vma, FrameUse use, std::uint64_t pages) {
+  statistics_.of(vma.tag).resident(use) += pages;
+  statistics_.resident_pages += pages;
+  note_peak();
 }
 
 void AddressSpace::note_peak() {
@@ -113,7 +106,7 @@ void AddressSpace::note_peak() {
 // anon_vma of a neighbour it could become one with if their access rights were equal, the upper neighbour first.
 void AddressSpace::prepare_anon_vma(Vma& vma) {
   const auto compatible = [](const Vma& low, const Vma& high) {
-    return low.end == high.start && low.kind == high.kind && low.file == high.file && low.tag == high.tag &&
+    return low.end == high.start && low.kind == high.kind && low.file == high.file && low.backing == high.backing && low.tag == high.tag &&
            ((low.flags ^ high.flags) & ~kVmAccess) == 0 && low.pgoff + low.pages() == high.pgoff;
   };
   const Vma* above = vmas_.find(vma.end);

@@ -53,7 +53,7 @@ bool AddressSpace::copy_entries(const Vma& vma, AddressSpace& child, const Vma& 
         Frame& frame = frames_.at(pte.pfn());
         frame.exclusive = false;
         frames_.map(pte.pfn(), {&child, VirtAddr(at).vpn()});
-        ++(frame.use == FrameUse::anonymous ? counted.resident_pages : counted.resident_file_pages);
+        ++counted.resident(frame.use);
         ++child.statistics_.resident_pages;
       }
       if ((vma.flags & kVmShared) == 0) pte.bits &= ~Pte::kWritable;

@@ -1,6 +1,8 @@
 // madvise(2). Counterpart: do_madvise(), madvise_walk_vmas(), madvise_vma_behavior(), madvise_populate() (mm/madvise.c).
 #include <algorithm>
 
+#include "mm/backing/file_users.h"
+#include "mm/backing/open_file.h"
 #include "mm/space/address_space.h"
 
 namespace faultline::mm {
@@ -71,8 +73,17 @@ Result<void, Errno> AddressSpace::madvise(VirtAddr address, ByteCount length, Ma
 
 Result<void, Errno> AddressSpace::advise_vma(Vma& vma, std::uint64_t start, std::uint64_t end, Madvice advice) {
   switch (advice) {
-    case Madvice::will_need: return {};  // nothing is swapped out, nothing to read
-    case Madvice::remove: return fail((vma.flags & kVmLocked) == 0 && !vma.anonymous() ? Errno::acces : Errno::inval);
+    case Madvice::will_need:  // nothing is swapped out, only a disk's file has something to read
+      if (vma.backing != nullptr && !vma.backing->object().shmem()) {
+        vma.backing->read_ahead().will_need(vma.backing->object(), vma.pgoff_at(start), (end - start) >> kPageShift);
+      }
+      return {};
+    case Madvice::remove:
+      if ((vma.flags & kVmLocked) != 0 || vma.anonymous()) return fail(Errno::inval);
+      if (vma.backing == nullptr || (vma.flags & kVmShared) == 0 || (vma.flags & kVmNeverWrite) != 0) return fail(Errno::acces);
+      remove_pages(frames_, vma.backing->object(), vma.pgoff_at(start), vma.pgoff_at(end),
+                   [](const FrameUser& user) { user.space->forget_entry(user.vpn); });
+      return {};
     case Madvice::dont_need:
     case Madvice::dont_need_locked:
       if ((vma.flags & (kVmPfnMap | (advice == Madvice::dont_need ? kVmLocked : 0))) != 0) return fail(Errno::inval);
@@ -86,6 +97,7 @@ Result<void, Errno> AddressSpace::advise_vma(Vma& vma, std::uint64_t start, std:
     case Madvice::cold:
     case Madvice::page_out:
       if ((vma.flags & (kVmPfnMap | kVmLocked)) != 0) return fail(Errno::inval);
+      if (vma.backing != nullptr) split_advised_folios(vma, start, end);
       table_.for_each(start, end, [](std::uint64_t, Pte& pte) { pte.bits &= ~Pte::kAccessed; });
       if (advice == Madvice::page_out) page_out(vma, start, end);
       return {};
@@ -155,6 +167,7 @@ void AddressSpace::page_out(const Vma& vma, std::uint64_t start, std::uint64_t e
 }
 
 Result<void, Errno> AddressSpace::advise_populate(std::uint64_t start, std::uint64_t end, bool write) {
+  const OriginScope origin(fault_origin_, FaultOrigin::advice);
   for (std::uint64_t at = start; at < end;) {
     const Vma* vma = vmas_.containing(at);
     if (vma == nullptr) return fail(Errno::nomem);

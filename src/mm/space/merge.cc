@@ -9,7 +9,7 @@ namespace faultline::mm {
 namespace {
 
 bool same_kind(const Vma& a, const Vma& b) {
-  return a.flags == b.flags && (a.flags & kVmSpecial) == 0 && a.kind == b.kind && a.file == b.file && a.tag == b.tag;
+  return a.flags == b.flags && (a.flags & kVmSpecial) == 0 && a.kind == b.kind && a.file == b.file && a.backing == b.backing && a.tag == b.tag;
 }
 // Pages faulted in on both sides must belong to one anon_vma: a page's reverse mapping names it.
 bool anon_vmas_agree(const AnonChain* a, const AnonChain* b) { return a == nullptr || b == nullptr || a->own == b->own; }

@@ -1,6 +1,7 @@
 // mmap(2). Counterpart: do_mmap() and __mmap_region() (mm/mmap.c, mm/vma.c).
 #include <algorithm>
 
+#include "mm/backing/open_file.h"
 #include "mm/space/address_space.h"
 
 namespace faultline::mm {
@@ -12,7 +13,7 @@ VmFlags vm_flags_of(Prot prot, MapFlags flags) {
   if ((prot & kProtRead) != 0) vm |= kVmRead;
   if ((prot & kProtWrite) != 0) vm |= kVmWrite;
   if ((prot & kProtExec) != 0) vm |= kVmExec;
-  if ((flags & kMapShared) != 0) vm |= kVmShared;
+  if ((flags & kMapShared) != 0) vm |= kVmShared | kVmMayShare;
   if ((flags & kMapGrowsDown) != 0) vm |= kVmGrowsDown;
   if ((flags & kMapLocked) != 0) vm |= kVmLocked;
   if ((flags & kMapStack) != 0) vm |= kVmNoHugePage;  // since 6.7: thread stacks get no huge pages
@@ -39,9 +40,11 @@ Result<VirtAddr, Errno> AddressSpace::mmap(const MmapArguments& arguments) {
   if (arguments.file_offset + length < arguments.file_offset) return fail(Errno::overflow);
   if (vmas_.size() > profile_.max_map_count) return fail(Errno::nomem);
 
-  FL_TRY(const std::uint64_t start, !anonymous && arguments.file_aligns_huge && (flags & kMapFixed) == 0
-                                        ? place_file(hint, length, arguments)
-                                        : unmapped_area(hint, length, flags, anonymous));
+  OpenFile* backing = anonymous ? nullptr : arguments.backing;
+  const bool private_memory = anonymous && (flags & type_mask) != kMapShared;
+  const bool file_aligns = !anonymous && (arguments.file_aligns_huge || (backing != nullptr && !backing->object().shmem()));
+  FL_TRY(const std::uint64_t start,
+         unmapped_area(hint, length, flags, huge_offset(hint, length, private_memory, file_aligns, arguments.file_offset)));
   const std::uint64_t end = start + length;
   if ((flags & kMapFixedNoReplace) != 0 && vmas_.overlaps(start, end)) return fail(Errno::exist);
   Vma vma;
@@ -55,6 +58,10 @@ Result<VirtAddr, Errno> AddressSpace::mmap(const MmapArguments& arguments) {
   switch (flags & type_mask) {
     case kMapShared:
       if (anonymous && (vma.flags & kVmGrowsDown) != 0) return fail(Errno::inval);
+      if (backing != nullptr && !backing->writable()) {
+        if ((vma.flags & kVmWrite) != 0) return fail(Errno::acces);
+        vma.flags = (vma.flags & ~kVmShared) | kVmNeverWrite;
+      }
       break;
     case kMapDroppable:
       if (!anonymous || (flags & (kMapLocked | kMapHugeTlb)) != 0) return fail(Errno::inval);
@@ -68,14 +75,22 @@ Result<VirtAddr, Errno> AddressSpace::mmap(const MmapArguments& arguments) {
   if (!anonymous) {
     vma.kind = VmaKind::file;
     vma.file = arguments.file;
+    vma.backing = backing;
     vma.pgoff = arguments.file_offset >> kPageShift;
   } else if ((vma.flags & kVmShared) != 0) {
     vma.kind = VmaKind::file;
-    vma.file = next_shared_file_++;
     vma.pgoff = 0;
   }
   if ((flags & kMapNoReserve) != 0 && frames_.commit().policy().mode != Overcommit::never) vma.flags |= kVmNoReserve;
-  FL_CHECK(map_region(vma));
+  if (anonymous && (vma.flags & kVmShared) != 0) {
+    // shmem_zero_setup(): a file of its own, promised as a whole.
+    const std::uint64_t charged = (vma.flags & kVmNoReserve) == 0 ? vma.pages() : 0;
+    if (charged > 0 && !charge(charged)) return fail(Errno::nomem);
+    vma.backing = OpenFile::shared_memory(frames_, length, charged);
+  }
+  const auto mapped = map_region(vma);
+  if (vma.backing != backing) vma.backing->release();  // the mapping has it now
+  FL_CHECK(mapped);
   if ((vma.flags & kVmLocked) != 0 || (flags & (kMapPopulate | kMapNonBlock)) == kMapPopulate) {
     (void)populate_range(start, end, true);
   }

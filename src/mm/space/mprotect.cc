@@ -1,6 +1,7 @@
 // mprotect(2). Counterpart: do_mprotect_pkey(), mprotect_fixup(), change_pte_range() (mm/mprotect.c).
 #include <algorithm>
 
+#include "mm/backing/open_file.h"
 #include "mm/space/address_space.h"
 
 namespace faultline::mm {
@@ -42,6 +43,7 @@ Result<void, Errno> AddressSpace::mprotect(VirtAddr address, ByteCount length, P
 // mprotect_fixup().
 Result<void, Errno> AddressSpace::protect_vma(Vma& vma, std::uint64_t start, std::uint64_t end, VmFlags flags) {
   const VmFlags old = vma.flags;
+  if ((flags & kVmWrite) != 0 && (flags & kVmNeverWrite) != 0) return fail(Errno::acces);
   if (flags == old) return {};
   const std::uint64_t pages = (end - start) >> kPageShift;
   std::uint64_t charged = 0;
@@ -76,8 +78,11 @@ void AddressSpace::change_protection(const Vma& vma, std::uint64_t start, std::u
     // A page that a fork left shared stays read-only: only a write fault finds out whether anyone else still has it.
     const bool anonymous = !pte.zero_page() && frames_.at(pte.pfn()).use == FrameUse::anonymous;
     const bool own = anonymous && frames_.at(pte.pfn()).exclusive;
-    const bool shared_file = !anonymous && !pte.zero_page() && (vma.flags & kVmShared) != 0;
-    pte.bits = kept | entry_flags(vma, upgrade && (own || shared_file));
+    // Shared memory needs no notice of writes, a disk's page does unless it is dirty already (vma_wants_writenotify()).
+    const bool shared = !anonymous && !pte.zero_page() && (vma.flags & kVmShared) != 0;
+    const bool noticed = shared && vma.backing != nullptr && !vma.backing->object().shmem() && !pte.dirty();
+    const bool shmem = shared && frames_.at(pte.pfn()).use == FrameUse::shmem;
+    pte.bits = kept | entry_flags(vma, (upgrade && (own || (shared && !noticed))) || (vma.writable() && shmem));
   });
 }
 

@@ -42,7 +42,7 @@ Result<void, Errno> AddressSpace::check_expansion(const Vma& vma, const MremapAr
   const std::uint64_t old_length = arguments.old_length.value;
   const std::uint64_t new_length = arguments.new_length.value;
   // Old length 0 asks for a second view of shared memory, which private memory cannot give.
-  if (old_length == 0 && (vma.flags & kVmShared) == 0) return fail(Errno::inval);
+  if (old_length == 0 && (vma.flags & kVmMayShare) == 0) return fail(Errno::inval);
   // What a shrinking call drops may reach past the mapping; what it keeps may not.
   if (std::min(old_length, new_length) > vma.end - arguments.address.value) return fail(Errno::fault);
   if ((arguments.flags & kRemapDontUnmap) != 0 && (vma.flags & (kVmDontExpand | kVmPfnMap)) != 0) return fail(Errno::inval);
@@ -88,7 +88,8 @@ Result<VirtAddr, Errno> AddressSpace::remap_in_place_or_move(const MremapArgumen
   }
   if ((arguments.flags & kRemapMayMove) == 0) return fail(Errno::nomem);
   MremapArguments placed = arguments;
-  FL_TRY(const std::uint64_t place, unmapped_area(0, new_length, 0, vma->anonymous()));
+  FL_TRY(const std::uint64_t place, unmapped_area(0, new_length, 0, huge_offset(0, new_length, vma->anonymous(), aligns_huge(*vma),
+                                                                              vma->pgoff_at(address) << kPageShift)));
   placed.new_address = VirtAddr(place);
   FL_TRY(const VirtAddr moved, move_mapping(placed, old_length));
   populate_grown(moved, arguments, locked);
@@ -116,7 +117,9 @@ Result<VirtAddr, Errno> AddressSpace::remap_to(const MremapArguments& arguments)
   const MapFlags fixed = (arguments.flags & kRemapFixed) != 0 ? kMapFixed : 0;
   MremapArguments placed = arguments;
   FL_TRY(const std::uint64_t place,
-         unmapped_area(arguments.new_address.value, new_length, fixed, vma->anonymous()));
+         unmapped_area(arguments.new_address.value, new_length, fixed,
+                       huge_offset(arguments.new_address.value, new_length, vma->anonymous(), aligns_huge(*vma),
+                                   vma->pgoff_at(address) << kPageShift)));
   placed.new_address = VirtAddr(place);
   FL_TRY(const VirtAddr moved, move_mapping(placed, old_length));
   populate_grown(moved, arguments, locked);
@@ -181,7 +184,7 @@ Result<VirtAddr, Errno> AddressSpace::move_mapping(const MremapArguments& argume
     after_dont_unmap(from, from + old_length);
     return VirtAddr(to);
   }
-  FL_CHECK(unmap_range(from, from + old_length));
+  if (old_length > 0) FL_CHECK(unmap_range(from, from + old_length));
   return VirtAddr(to);
 }
 

@@ -1,4 +1,8 @@
-// msync(2). Counterpart: mm/msync.c. Nothing here has a disk behind it: what is left is the answer.
+// msync(2). Counterpart: mm/msync.c. MS_SYNC writes the file's pages, after which the next write to each faults again.
+#include <algorithm>
+
+#include "mm/backing/file_users.h"
+#include "mm/backing/open_file.h"
 #include "mm/space/address_space.h"
 
 namespace faultline::mm {
@@ -18,6 +22,11 @@ Result<void, Errno> AddressSpace::msync(VirtAddr address, ByteCount length, Msyn
       hole = true;
     }
     if ((flags & kMsInvalidate) != 0 && (vma->flags & kVmLocked) != 0) return fail(Errno::busy);
+    if ((flags & kMsSync) != 0 && vma->backing != nullptr && (vma->flags & kVmShared) != 0) {
+      const std::uint64_t from = vma->pgoff_at(std::max(at, vma->start));
+      write_back(frames_, vma->backing->object(), from, vma->pgoff_at(std::min(end, vma->end)),
+                 [](const FrameUser& user) { user.space->clean_entry(user.vpn); });
+    }
     at = vma->end;
   }
   if (hole) return fail(Errno::nomem);

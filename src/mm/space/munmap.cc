@@ -1,6 +1,7 @@
 // munmap(2), and how pages leave. Counterpart: do_vmi_munmap(), unmap_region(), zap_pte_range().
 #include <algorithm>
 
+#include "mm/backing/file_object.h"
 #include "mm/space/address_space.h"
 
 namespace faultline::mm {
@@ -63,8 +64,9 @@ void AddressSpace::zap(const Vma& vma, std::uint64_t start, std::uint64_t end, b
 void AddressSpace::drop_entry(const Vma& vma, Pte& pte, FrameUser user) {
   if (pte.maps_frame()) {
     const Pfn pfn = pte.pfn();
-    TagStatistics& tag = statistics_.of(vma.tag);
-    --(frames_.at(pfn).use == FrameUse::anonymous ? tag.resident_pages : tag.resident_file_pages);
+    const Frame& frame = frames_.at(pfn);
+    if (pte.dirty() && frame.use == FrameUse::file && frame.file != nullptr) frame.file->set_dirty(frame.index, true);
+    --statistics_.of(vma.tag).resident(frame.use);
     --statistics_.resident_pages;
     frames_.unmap(pfn, user);
   }

@@ -39,41 +39,40 @@ std::optional<std::uint64_t> AddressSpace::free_area_32bit(std::uint64_t hint, s
   return vmas_.lowest_gap(length, begin, end, guard);
 }
 
+// __thp_get_unmapped_area(): who is placed so that huge pages could map it. Anonymous memory of whole huge pages without a
+// hint, and a file that covers a whole huge page, if its file system asks for it (f_op->get_unmapped_area).
+std::optional<std::uint64_t> AddressSpace::huge_offset(std::uint64_t hint, std::uint64_t length, bool anonymous,
+                                                       bool file_aligns, std::uint64_t file_offset) const {
+  const std::uint64_t huge = profile_.huge_page_size;
+  if (anonymous) {
+    return profile_.aligns_huge_anonymous_maps && hint == 0 && length % huge == 0 ? std::optional<std::uint64_t>(0) : std::nullopt;
+  }
+  if (!file_aligns) return std::nullopt;
+  const std::uint64_t end = file_offset + length;
+  const std::uint64_t aligned = (file_offset + huge - 1) / huge * huge;
+  if (end <= aligned || end - aligned < huge || file_offset + length + huge < file_offset) return std::nullopt;
+  return file_offset;
+}
+
 Result<std::uint64_t, Errno> AddressSpace::unmapped_area(std::uint64_t hint, std::uint64_t length, MapFlags flags,
-                                                         bool anonymous) const {
+                                                         std::optional<std::uint64_t> huge_offset) const {
   if (length > profile_.task_end) return fail(Errno::nomem);
   std::optional<std::uint64_t> found;
   if ((flags & kMapFixed) != 0) {
     found = hint;
   } else if (const std::uint64_t huge = profile_.huge_page_size;
-             profile_.aligns_huge_anonymous_maps && anonymous && hint == 0 && length % huge == 0) {
-    // Ask for one huge page more and take the aligned part of it. The offset of a moved mapping plays no role.
-    if (auto padded = free_area(0, length + huge, flags)) found = (*padded / huge + 1) * huge;
+             huge_offset.has_value()) {
+    // Ask for one huge page more and take the part of it that is aligned as the offset is. A hint that is free wins.
+    if (auto padded = free_area(hint, length + huge, flags)) {
+      const std::uint64_t distance = (*huge_offset - *padded) % huge;
+      found = *padded + (hint != 0 && *padded == hint ? 0 : (distance != 0 ? distance : huge));
+    }
   }
   if (!found) found = free_area(hint, length, flags);
   if (!found || *found > profile_.task_end - length) return fail(Errno::nomem);
   if (page_floor(*found) != *found) return fail(Errno::inval);
   if (*found < profile_.dac_mmap_min_addr && !capabilities_.sys_rawio) return fail(Errno::perm);
   return *found;
-}
-
-// A file whose file system hands out huge pages: the part of the mapping that covers whole huge pages of the file gets
-// addresses that are congruent to their offsets. Counterpart: __thp_get_unmapped_area().
-Result<std::uint64_t, Errno> AddressSpace::place_file(std::uint64_t hint, std::uint64_t length,
-                                                      const MmapArguments& arguments) const {
-  const std::uint64_t huge = profile_.huge_page_size;
-  const std::uint64_t offset = arguments.file_offset;
-  const std::uint64_t first_huge = (offset + huge - 1) / huge * huge;
-  const std::uint64_t end = offset + length;
-  const bool wide_enough = end > first_huge && end - first_huge >= huge;
-  if (wide_enough && length + huge > length && offset + length + huge >= offset && length + huge <= profile_.task_end) {
-    if (const auto padded = free_area(hint, length + huge, arguments.flags)) {
-      if (*padded == hint) return hint;
-      const std::uint64_t skip = (offset - *padded) & (huge - 1);
-      return *padded + (skip == 0 ? huge : skip);
-    }
-  }
-  return unmapped_area(hint, length, arguments.flags, false);
 }
 
 }  // namespace faultline::mm

@@ -15,6 +15,7 @@ Result<void, Errno> AddressSpace::populate_vma(std::uint64_t start, std::uint64_
   if ((vma->flags & kVmLockOnFault) != 0) return {};
   if (!vma->accessible()) return fail(Errno::fault);
   const bool write = (vma->flags & (kVmWrite | kVmShared)) == kVmWrite;
+  const OriginScope origin(fault_origin_, FaultOrigin::populate);
   for (std::uint64_t at = start; at < end; at += kPageSize) {
     const Access met = access(VirtAddr(at), write);
     if (refused(met)) return fail(met == Access::out_of_memory ? Errno::nomem : Errno::fault);

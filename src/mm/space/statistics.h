@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "mm/phys/frame_table.h"
 #include "mm/space/vma.h"
 
 namespace faultline::mm {
@@ -17,29 +18,37 @@ enum class FaultPath : std::uint8_t {
   zero_page,       // read of untouched anonymous memory: the shared zero page, no frame
   cow_copy,        // write to a page that is not ours alone (here: the zero page): a fresh frame
   cow_reuse,       // write to our own frame behind a read-only entry: the entry is made writable
-  file_map,        // page of an opaque file mapping
+  file_map,        // page of a file or of shared memory that was there
+  file_read,       // the same after it was read from disk: a major fault
   spurious,        // nothing to do
 };
-inline constexpr std::size_t kFaultPaths = 6;
+inline constexpr std::size_t kFaultPaths = 7;
 
 constexpr std::string_view name_of(FaultPath path) {
   constexpr std::array<std::string_view, kFaultPaths> names = {"anon_zero_fill", "zero_page", "cow_copy",
-                                                               "cow_reuse",      "file_map",  "spurious"};
+                                                               "cow_reuse",      "file_map",  "file_read",
+                                                               "spurious"};
   return names[static_cast<std::size_t>(path)];
 }
 
 struct TagStatistics {
-  std::array<std::uint64_t, kFaultPaths> faults{};  // minor faults by path
-  std::uint64_t minor_faults = 0;                   // their sum
+  std::array<std::uint64_t, kFaultPaths> faults{};  // by path; their sum is minor_faults + major_faults
+  std::uint64_t minor_faults = 0;
   std::uint64_t major_faults = 0;
   std::uint64_t resident_pages = 0;       // anonymous pages with a frame (RssAnon)
-  std::uint64_t resident_file_pages = 0;  // pages of opaque file mappings
+  std::uint64_t resident_file_pages = 0;   // pages of files, opaque ones too (RssFile)
+  std::uint64_t resident_shmem_pages = 0;  // pages of shared memory and tmpfs (RssShmem)
   std::uint64_t mapped_pages = 0;         // covered by a mapping
+
+  std::uint64_t& resident(FrameUse use) {
+    if (use == FrameUse::anonymous) return resident_pages;
+    return use == FrameUse::shmem ? resident_shmem_pages : resident_file_pages;
+  }
 };
 
 struct Statistics {
   std::array<TagStatistics, kVmaTags> by_tag{};
-  std::uint64_t resident_pages = 0;       // sum over tags, anonymous and file
+  std::uint64_t resident_pages = 0;       // sum over tags and kinds
   std::uint64_t outside_pages = 0;        // resident pages of the process that the address space does not hold
   std::uint64_t peak_resident_pages = 0;  // greatest resident_pages + outside_pages so far (VmHWM)
 

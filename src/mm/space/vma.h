@@ -38,11 +38,14 @@ inline constexpr VmFlags kVmDroppable = 1u << 17;
 inline constexpr VmFlags kVmDontExpand = 1u << 18;
 inline constexpr VmFlags kVmIo = 1u << 19;
 inline constexpr VmFlags kVmPfnMap = 1u << 20;
+inline constexpr VmFlags kVmMayShare = 1u << 21;   // mapped MAP_SHARED; kVmShared is missing where the file is open for reading only
+inline constexpr VmFlags kVmNeverWrite = 1u << 22; // mprotect may not make it writable (no VM_MAYWRITE)
 inline constexpr VmFlags kVmLockedMask = kVmLocked | kVmLockOnFault;
 inline constexpr VmFlags kVmSpecial = kVmDontExpand | kVmIo | kVmPfnMap;  // vvar, vdso, devices: never locked, never merged
 inline constexpr VmFlags kVmAccess = kVmRead | kVmWrite | kVmExec;
 
 struct AnonChain;  // space/anon_vma.h
+class OpenFile;    // backing/open_file.h
 
 struct Vma {
   std::uint64_t start = 0;   // bytes, page aligned
@@ -53,6 +56,7 @@ struct Vma {
   VmaKind kind = VmaKind::anonymous;
   VmaTag tag = VmaTag::other;
   std::uint32_t file = 0;    // kind file: the caller's number for the file; equal numbers may merge
+  OpenFile* backing = nullptr;  // kind file: null for an opaque one. VmaTree counts its users
 
   std::uint64_t length() const { return end - start; }
   std::uint64_t pages() const { return (end - start) >> kPageShift; }

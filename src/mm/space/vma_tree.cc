@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "mm/backing/open_file.h"
 #include "mm/space/anon_vma.h"
 
 namespace faultline::mm {
@@ -16,7 +17,12 @@ std::uint64_t guarded_start(const Vma& vma, std::uint64_t guard) {
 }  // namespace
 
 VmaTree::~VmaTree() {
-  for_each([](const Vma& vma) { release(vma.anon_vma); });
+  for_each([](const Vma& vma) { let_go(vma); });
+}
+
+void VmaTree::let_go(const Vma& vma) {
+  release(vma.anon_vma);
+  if (vma.backing != nullptr) vma.backing->release();
 }
 
 void VmaTree::set_anon_vma(Vma& vma, AnonChain* chain) {
@@ -96,6 +102,7 @@ Vma* VmaTree::insert(const Vma& vma) {
   std::move_backward(place, end, end + 1);
   *place = vma;
   acquire(vma.anon_vma);
+  if (vma.backing != nullptr) vma.backing->acquire();
   ++block.count;
   ++size_;
   bounds_changed(at);
@@ -105,7 +112,7 @@ Vma* VmaTree::insert(const Vma& vma) {
 void VmaTree::erase(std::uint64_t start) {
   Vma* const vma = find(start);
   FL_ASSERT(vma != nullptr && vma->start == start);
-  release(vma->anon_vma);
+  let_go(*vma);
   const Position at = locate(*vma);
   Block& block = *blocks_[at.block];
   std::move(vma + 1, block.vmas.data() + block.count, vma);

@@ -18,7 +18,7 @@ namespace faultline::mm {
 class VmaTree {
  public:
   VmaTree() = default;
-  ~VmaTree();  // lets go of the AnonChains
+  ~VmaTree();  // lets go of the AnonChains and files
   VmaTree(const VmaTree&) = delete;
   VmaTree& operator=(const VmaTree&) = delete;
 
@@ -75,6 +75,7 @@ class VmaTree {
   };
   static constexpr std::uint64_t kUnknownGap = ~std::uint64_t{0};
 
+  static void let_go(const Vma& vma);
   std::size_t block_of(std::uint64_t address) const;  // the last block whose first start is <= address, else 0
   Position locate(const Vma& vma) const;
   void split_block(std::size_t block);

@@ -1,0 +1,121 @@
+#include "mm/backing/file_object.h"
+
+#include <utility>
+#include <vector>
+
+#include "base/assert.h"
+
+namespace faultline::mm {
+
+FileObject::~FileObject() {
+  std::vector<std::uint64_t> firsts;
+  for (const auto& [number, chunk] : chunks_) {
+    for_each_folio(number * kChunkPages, (number + 1) * kChunkPages, [&](const Folio& one) { firsts.push_back(one.first); });
+  }
+  for (const std::uint64_t first : firsts) remove(first);
+}
+
+const FileObject::Chunk* FileObject::chunk_of(std::uint64_t index) const {
+  const std::uint64_t number = index / kChunkPages;
+  if (number == last_number_) return last_;
+  const auto found = chunks_.find(number);
+  if (found == chunks_.end()) return nullptr;
+  last_number_ = number;
+  last_ = found->second.get();
+  return last_;
+}
+
+Folio FileObject::folio(std::uint64_t index) const {
+  const Slot* found = slot(index);
+  FL_ASSERT(found != nullptr);
+  const std::uint64_t first = index >> found->order << found->order;
+  const Slot* head = slot(first);
+  return {first, static_cast<std::uint8_t>(found->order), head->marker != 0, head->dirty != 0};
+}
+
+FileObject::Slot& FileObject::head(std::uint64_t index) {
+  const std::uint64_t first = folio(index).first;
+  return (*chunk_of(first))[first % kChunkPages];
+}
+
+bool FileObject::add(std::uint64_t first, std::uint8_t order, bool marker, bool dirty) {
+  const std::uint64_t end = first + (std::uint64_t{1} << order);
+  FL_ASSERT(first % (end - first) == 0);
+  for (std::uint64_t index = first; index < end; ++index) {
+    if (cached(index)) return false;
+  }
+  if (frames_.limit() - frames_.in_use() < end - first) return false;
+  for (std::uint64_t index = first; index < end; ++index) {
+    std::unique_ptr<Chunk>& chunk = chunks_[index / kChunkPages];
+    if (chunk == nullptr) chunk = std::make_unique<Chunk>();
+    const Pfn pfn = *frames_.allocate(shmem() ? FrameUse::shmem : FrameUse::file);
+    Frame& frame = frames_.at(pfn);
+    frame.file = this;
+    frame.index = index;
+    Slot& made = (*chunk)[index % kChunkPages];
+    made = Slot{};
+    made.pfn = pfn.value;
+    made.order = order;
+    made.cached = 1;
+  }
+  cached_ += end - first;
+  Slot& first_slot = head(first);
+  first_slot.marker = marker;
+  first_slot.dirty = dirty;
+  return true;
+}
+
+void FileObject::set_marker(std::uint64_t index, bool marker) { head(index).marker = marker; }
+void FileObject::set_dirty(std::uint64_t index, bool dirty) { head(index).dirty = dirty; }
+
+void FileObject::split(std::uint64_t index, std::uint64_t at) {
+  const Folio whole = folio(index);
+  if (at <= whole.first || at >= whole.end()) return;
+  const auto cut = [&](auto&& self, std::uint64_t first, std::uint8_t order) -> void {
+    const std::uint64_t pages = std::uint64_t{1} << order;
+    const bool inside = at >= first && at < first + pages;
+    if (inside && order > 0) {
+      self(self, first, static_cast<std::uint8_t>(order - 1));
+      self(self, first + pages / 2, static_cast<std::uint8_t>(order - 1));
+      return;
+    }
+    for (std::uint64_t page = first; page < first + pages; ++page) {
+      Slot& one = (*chunk_of(page))[page % kChunkPages];
+      one.order = order;
+      one.marker = 0;
+      one.dirty = page == first && whole.dirty;
+    }
+  };
+  cut(cut, whole.first, whole.order);
+}
+
+void FileObject::remove(std::uint64_t index) {
+  const Folio gone = folio(index);
+  for (std::uint64_t at = gone.first; at < gone.end(); ++at) {
+    Slot& one = (*chunk_of(at))[at % kChunkPages];
+    FL_ASSERT(frames_.at(Pfn(one.pfn)).users == 0);
+    frames_.release(Pfn(one.pfn));
+    one = Slot{};
+  }
+  cached_ -= gone.pages();
+}
+
+void FileObject::check_invariants() const {
+  std::uint64_t seen = 0;
+  for (const auto& [number, chunk] : chunks_) {
+    for (std::uint64_t at = 0; at < kChunkPages; ++at) {
+      const Slot& one = (*chunk)[at];
+      if (!one.cached) continue;
+      ++seen;
+      const std::uint64_t index = number * kChunkPages + at;
+      const Frame& frame = frames_.at(Pfn(one.pfn));
+      FL_ASSERT(frame.use == (shmem() ? FrameUse::shmem : FrameUse::file));
+      FL_ASSERT(frame.file == this && frame.index == index && frame.references == frame.users + 1);
+      const Folio whole = folio(index);
+      for (std::uint64_t page = whole.first; page < whole.end(); ++page) FL_ASSERT(cached(page) && folio(page) == whole);
+    }
+  }
+  FL_ASSERT(seen == cached_);
+}
+
+}  // namespace faultline::mm
