@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "mm/backing/open_file.h"
 #include "mm/elf/loader.h"
 #include "mm/elf/mmap_layout.h"
 #include "mm/elf/script.h"
@@ -237,6 +238,25 @@ TEST_F(Exec, SetIdProgramsLoseAGreatStackLimit) {
   arguments.secure = true;
   ASSERT_TRUE(machine->execve(pid, {&program, 1, true}, nullptr, arguments));
   EXPECT_EQ(machine->process(pid).space().limits().stack, 8u << 20);
+}
+
+// The page where the data ends is read from the disk the first time and found in the page cache afterwards.
+TEST_F(Exec, FilesWithAPageCache) {
+  FileObject& file = machine->create_file({.size = program.file_bytes()});
+  OpenFile* opened = OpenFile::open(file, false, {});
+  const ExecFile image{&program, 0, false, opened};
+  ASSERT_TRUE(machine->execve(pid, image, nullptr, arguments));
+  EXPECT_EQ(machine->process(pid).faults(), (FaultCounters{.minor = 2, .major = 1}));
+  EXPECT_EQ(file.cached_pages(), 2u) << "the whole file was read ahead";
+  ASSERT_TRUE(machine->execve(pid, image, nullptr, arguments));
+  EXPECT_EQ(machine->process(pid).faults(), (FaultCounters{.minor = 4, .major = 1}));
+  machine->check_invariants();
+  machine->truncate(file, 0x1000);
+  const auto state = machine->execve(pid, image, nullptr, arguments);
+  ASSERT_FALSE(state);
+  EXPECT_EQ(state.error().error, Errno::fault);
+  EXPECT_TRUE(state.error().kills);
+  opened->release();
 }
 
 TEST_F(Exec, AScriptStartsItsInterpreter) {

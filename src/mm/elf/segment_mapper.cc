@@ -31,6 +31,7 @@ Result<std::uint64_t, Errno> SegmentMapper::map(std::uint64_t address, const Pro
   arguments.file = file_.file;
   arguments.file_offset = offset;
   arguments.file_aligns_huge = file_.aligns_huge;
+  arguments.backing = file_.backing;
   if (offset + page_ceil(arguments.length.value) < offset || in_page(offset) != 0) return fail(Errno::inval);  // vm_mmap()
   constexpr std::uint64_t longest_file = ~std::uint64_t{0} >> 1;
   const std::uint64_t length = page_ceil(arguments.length.value);
@@ -45,8 +46,9 @@ Result<std::uint64_t, Errno> SegmentMapper::map(std::uint64_t address, const Pro
 // process. A page wholly behind the end of the file cannot be had.
 bool SegmentMapper::clear_rest_of_page(std::uint64_t from, const ProgramHeader& segment) {
   if (in_page(from) == 0) return true;
-  const std::uint64_t offset = page_floor(segment.offset + segment.filesz);
-  if (offset >= page_ceil(file_.elf->file_bytes())) return false;
+  if (file_.backing == nullptr && page_floor(segment.offset + segment.filesz) >= page_ceil(file_.elf->file_bytes())) {
+    return false;  // an opaque file does not know its end
+  }
   return !refused(space_.access(VirtAddr(from), true));
 }
 
