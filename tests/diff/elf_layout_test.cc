@@ -24,6 +24,7 @@ StartRequest request_for(const std::string& path, std::size_t number) {
   request.envp = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "EMPTY="};
   // From a few bytes to several pages of strings, so that tables end anywhere in a page.
   for (std::size_t i = 0; i < number % 40; ++i) request.envp.push_back(fmt::format("V{}={}", i, std::string(i * 13, 'x')));
+  request.grow_break = 135168;  // as malloc begins
   return request;
 }
 

@@ -25,7 +25,8 @@ std::string compare(const StartRequest& request, ProgramStart* seen = nullptr) {
 
 std::vector<StartRequest> requests_for(const std::string& path) {
   std::vector<StartRequest> made;
-  const StartRequest plain{.path = path, .argv = {path}, .envp = {"A=1"}};
+  StartRequest plain{.path = path, .argv = {path}, .envp = {"A=1"}};
+  plain.grow_break = 200001;
   made.push_back(plain);
   for (const std::uint64_t limit : {std::uint64_t{4096}, std::uint64_t{32768}, std::uint64_t{1} << 20, std::uint64_t{127} << 20,
                                     std::uint64_t{256} << 20, std::uint64_t{1} << 40, ~std::uint64_t{0}}) {

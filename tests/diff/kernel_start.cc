@@ -108,7 +108,8 @@ std::string inode_of(const std::string& path) {
   return ::stat(path.c_str(), &found) == 0 ? std::to_string(found.st_ino) : "-";
 }
 
-void read_maps(pid_t child, ProgramStart& start) {
+std::vector<MapsLine> read_maps(pid_t child) {
+  std::vector<MapsLine> maps;
   const std::string program = inode_of(fmt::format("/proc/{}/exe", child));
   std::istringstream text(slurp(fmt::format("/proc/{}/maps", child)));
   for (std::string line; std::getline(text, line);) {
@@ -121,8 +122,9 @@ void read_maps(pid_t child, ProgramStart& start) {
     found.end = std::stoull(range.substr(range.find('-') + 1), nullptr, 16);
     if (found.name == "[vsyscall]") continue;  // the gate page above all user memory: no part of the process
     if (inode != "0") found.name = inode == program ? "program" : "interpreter";
-    start.maps.push_back(found);
+    maps.push_back(found);
   }
+  return maps;
 }
 
 void read_residency(pid_t child, ProgramStart& start) {
@@ -164,7 +166,7 @@ void read_start(pid_t child, std::uint64_t faults_before, ProgramStart& start) {
   if (const std::size_t at = status.find("VmPTE:"); at != std::string::npos) {
     start.table_bytes = std::stoull(status.substr(at + 6)) * 1024;
   }
-  read_maps(child, start);
+  start.maps = read_maps(child);
   read_residency(child, start);
   user_regs_struct registers{};
   ::ptrace(PTRACE_GETREGS, child, nullptr, &registers);
@@ -181,6 +183,25 @@ void read_start(pid_t child, std::uint64_t faults_before, ProgramStart& start) {
   read_stack(child, start);
 }
 
+// Puts a system call where the program would begin and lets it run that far.
+void grow_break(pid_t child, std::uint64_t bytes, ProgramStart& start) {
+  int status = 0;
+  ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);  // to the end of execve
+  ::waitpid(child, &status, 0);
+  constexpr long syscall_instruction = 0x050f;
+  if (::ptrace(PTRACE_POKETEXT, child, start.instruction_pointer, syscall_instruction) != 0) return;
+  user_regs_struct registers{};
+  ::ptrace(PTRACE_GETREGS, child, nullptr, &registers);
+  registers.rax = SYS_brk;
+  registers.rdi = start.marks[5] + bytes;
+  ::ptrace(PTRACE_SETREGS, child, nullptr, &registers);
+  ::ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr);
+  ::waitpid(child, &status, 0);
+  ::ptrace(PTRACE_GETREGS, child, nullptr, &registers);
+  start.grown_break = registers.rax;
+  start.grown = read_maps(child);
+}
+
 }  // namespace
 
 ProgramStart start_on_kernel(const StartRequest& request) {
@@ -193,6 +214,7 @@ ProgramStart start_on_kernel(const StartRequest& request) {
   std::uint64_t faults_before = 0;
   if (!run_to_first_instruction(child, faults_before, start)) return start;
   read_start(child, faults_before, start);
+  if (request.grow_break != 0) grow_break(child, request.grow_break, start);
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
   return start;
@@ -280,7 +302,9 @@ std::string difference(const ProgramStart& kernel, const ProgramStart& twin) {
     return text;
   }
   if (std::string text = number("faults", kernel.faults, twin.faults); !text.empty()) return text;
-  return number("page-table bytes", kernel.table_bytes, twin.table_bytes);
+  if (std::string text = number("page-table bytes", kernel.table_bytes, twin.table_bytes); !text.empty()) return text;
+  if (std::string text = number("grown break", kernel.grown_break, twin.grown_break); !text.empty()) return text;
+  return kernel.grown == twin.grown ? "" : "maps after brk\n  kernel\n" + lines(kernel.grown) + "  twin\n" + lines(twin.grown);
 }
 
 }  // namespace faultline::diff

@@ -38,6 +38,8 @@ struct ProgramStart {
   std::vector<std::uint64_t> resident;     // addresses of the pages that have an entry, in mappings up to kResidencyLimit
   std::uint64_t faults = 0;                // of execve
   std::uint64_t table_bytes = 0;           // VmPTE
+  std::vector<MapsLine> grown;             // maps after StartRequest::grow_break
+  std::uint64_t grown_break = 0;
 };
 
 // What execve is given. The environment decides nothing but the stack.
@@ -48,6 +50,7 @@ struct StartRequest {
   std::uint64_t address_space_limit = ~std::uint64_t{0}, data_limit = ~std::uint64_t{0};
   bool ignore_set_id = false;  // PR_SET_NO_NEW_PRIVS: set-id bits would switch ASLR on again
   unsigned long personality = 0;  // beside ADDR_NO_RANDOMIZE
+  std::uint64_t grow_break = 0;   // bytes: the first thing the program does is brk(start + grow_break)
 };
 
 ProgramStart start_on_kernel(const StartRequest& request);

@@ -126,7 +126,8 @@ std::string name_of(const mm::Vma& vma, const mm::AddressSpace& space, const mm:
   return vma.start <= state.stack_pointer && vma.end >= state.stack_pointer ? "[stack]" : "";
 }
 
-void read_space(mm::AddressSpace& space, const mm::elf::StartState& state, ProgramStart& start) {
+std::vector<MapsLine> read_maps(const mm::AddressSpace& space, const mm::elf::StartState& state) {
+  std::vector<MapsLine> maps;
   space.vmas().for_each([&](const mm::Vma& vma) {
     MapsLine line;
     line.start = vma.start;
@@ -137,17 +138,21 @@ void read_space(mm::AddressSpace& space, const mm::elf::StartState& state, Progr
     line.rights += (vma.flags & mm::kVmShared) != 0 ? 's' : 'p';
     line.name = name_of(vma, space, state);
     if (!vma.anonymous() && !line.name.starts_with('[')) line.offset = vma.pgoff * 4096;
-    start.maps.push_back(line);
-    if (vma.length() > kResidencyLimit) return;
-    const_cast<mm::PageTable&>(space.page_table()).for_each(vma.start, vma.end, [&](std::uint64_t at, const mm::Pte&) {
-      start.resident.push_back(at);
-    });
+    maps.push_back(line);
   });
-  start.faults = space.statistics().minor_faults();
-  start.table_bytes = space.page_table().table_bytes().value;
+  return maps;
 }
 
-ProgramStart started(mm::AddressSpace& space, const mm::elf::StartState& state) {
+void read_residency(mm::AddressSpace& space, ProgramStart& start) {
+  for (const MapsLine& line : start.maps) {
+    if (line.end - line.start > kResidencyLimit) continue;
+    const_cast<mm::PageTable&>(space.page_table()).for_each(line.start, line.end, [&](std::uint64_t at, const mm::Pte&) {
+      start.resident.push_back(at);
+    });
+  }
+}
+
+ProgramStart started(mm::AddressSpace& space, const mm::elf::StartState& state, std::uint64_t grow_break) {
   ProgramStart start;
   start.outcome = ProgramStart::Outcome::started;
   for (const mm::elf::AuxEntry& entry : state.auxv) start.auxv.emplace_back(entry.type, entry.value);
@@ -156,7 +161,15 @@ ProgramStart started(mm::AddressSpace& space, const mm::elf::StartState& state) 
   start.marks = {state.start_code, state.end_code,           state.stack_pointer, state.start_data, state.end_data,
                  space.start_brk().value, state.arg_start, state.arg_end,       state.env_start,  state.env_end};
   start.stack = state.stack;
-  read_space(space, state, start);
+  start.maps = read_maps(space, state);
+  read_residency(space, start);
+  start.faults = space.statistics().minor_faults();
+  start.table_bytes = space.page_table().table_bytes().value;
+  if (grow_break != 0) {
+    start.grown_break = space.brk(VirtAddr(space.start_brk().value + grow_break)).value;
+    start.grown = read_maps(space, state);
+    space.check_invariants();
+  }
   return start;
 }
 
@@ -217,7 +230,7 @@ ProgramStart start_in_twin(const StartRequest& request, const std::array<std::ui
   }
   const auto loaded = mm::elf::load(space, stack, program_image, interpreter ? &interpreter_image : nullptr, arguments);
   space.check_invariants();
-  if (loaded) return started(space, *loaded);
+  if (loaded) return started(space, *loaded, request.grow_break);
   ProgramStart start = refused_with(static_cast<int>(loaded.error().error));
   if (loaded.error().kills) {
     start.outcome = ProgramStart::Outcome::killed;
