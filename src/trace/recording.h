@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "trace/cached_file.h"
 #include "trace/event.h"
 #include "trace/system_event.h"
 
@@ -66,6 +67,7 @@ class Recording {
   virtual std::vector<MappingEvent> mapping_events(Pid) { return {}; }           // by time
   virtual std::vector<MemoryCall> calls_of_all_images(Pid pid) { return calls(pid); }
   virtual std::vector<FaultEvent> faults_of_all_images(Pid pid) { return faults(pid); }
+  virtual std::vector<CachedFile> cached_files() { return {}; }  // of the files that were mapped, as found when the recording ended
   virtual StackTable& stacks(Pid pid) = 0;  // complete after heap_events() was read to its end once
   virtual std::uint64_t file_bytes() const = 0;
 };

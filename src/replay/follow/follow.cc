@@ -22,7 +22,7 @@ constexpr std::uint64_t kSameMomentNs = 100'000;    // two threads' faults on on
 
 class Follower {
  public:
-  explicit Follower(trace::Recording& recording) : recording_(recording), run_(read_kernel_run(recording)), machine_(mm::Machine::create()) {}
+  explicit Follower(trace::Recording& recording) : recording_(recording), run_(read_kernel_run(recording)), machine_(mm::Machine::create()), files_(*machine_, recording.cached_files()) {}
 
   Follow follow() {
     if (run_.tasks.empty()) {
@@ -63,7 +63,7 @@ class Follower {
   trace::Recording& recording_;
   KernelRun run_;
   std::unique_ptr<mm::Machine> machine_;
-  FileNumbers files_;
+  RecordedFiles files_;
   std::map<Pid, Known> known_;
   std::map<std::pair<Pid, std::uint64_t>, RecentFault> recent_;  // by page, pruned as time goes on
   std::uint64_t next_prune_ns_ = 0;
@@ -122,7 +122,7 @@ class Follower {
       machine_->exec(pid, layout);
     }
     mm::Process& image = machine_->process(pid);
-    image.run([&](mm::AddressSpace& space) { map_image(space, mapped, files_); });
+    image.run([&](mm::AddressSpace& space) { map_image(space, mapped, task.pid, files_); });
     known_[task.pid] = {pid, image.faults(), task.time_ns, task.time_ns};
     ++out_.images;
   }
@@ -137,12 +137,14 @@ class Follower {
   }
 
   // The file behind an mmap with a descriptor, by the kernel's record of the same mapping.
-  std::uint32_t file_of(const KernelRun::OfProcess& own, const trace::MemoryCall& call) {
-    if (call.kind != trace::CallKind::mmap || (call.args[3] & mm::kMapAnonymous) != 0) return 0;
+  FileChoice file_of(Pid pid, const KernelRun::OfProcess& own, const trace::MemoryCall& call) {
+    if (call.kind != trace::CallKind::mmap || (call.args[3] & mm::kMapAnonymous) != 0) return {};
     const auto result = static_cast<std::uint64_t>(call.result);
     auto at = std::partition_point(own.mappings.begin(), own.mappings.end(), [&](const trace::MappingEvent& m) { return m.time_ns < call.begin_ns; });
     for (; at != own.mappings.end() && at->time_ns <= call.end_ns; ++at) {
-      if (at->start <= result && result < at->end) return files_.of(*at);
+      if (at->start > result || result >= at->end) continue;
+      const bool writable = (call.args[3] & mm::kMapShared) != 0 && (call.args[2] & mm::kProtWrite) != 0;
+      return files_.choose(*at, pid, static_cast<std::int32_t>(call.args[4]), writable);
     }
     return files_.unknown();
   }
@@ -167,7 +169,7 @@ class Follower {
     const KernelRun::OfProcess& own = run_.processes.at(step.pid);
     const trace::MemoryCall& call = own.calls[step.index];
     if (call.begin_ns < known_.at(step.pid).start_ns) return;
-    const std::uint32_t file = file_of(own, call);
+    const FileChoice file = file_of(step.pid, own, call);
     ++out_.calls_total;
     const TwinAnswer answer = actor->run([&](mm::AddressSpace& space) { return make_call(space, call, file); });
     if (same_answer(call, answer)) {
@@ -219,6 +221,7 @@ class Follower {
                                         fault.kind == trace::FaultKind::major ? "major fault" : "minor fault",
                                         met == mm::Access::hit                ? "no fault"
                                         : met == mm::Access::out_of_memory ? "out of memory"
+                                        : met == mm::Access::sigbus        ? "SIGBUS"
                                                                              : "SIGSEGV"});
     }
   }

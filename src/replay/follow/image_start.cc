@@ -51,7 +51,7 @@ mm::AddressSpace::Layout layout_of_image(std::span<const MappingEvent> mapped, s
   return layout;
 }
 
-void map_image(mm::AddressSpace& space, std::span<const MappingEvent> mapped, FileNumbers& files) {
+void map_image(mm::AddressSpace& space, std::span<const MappingEvent> mapped, trace::Pid pid, RecordedFiles& files) {
   for (const MappingEvent& mapping : settled(mapped)) {
     const ByteCount length(mapping.end - mapping.start);
     if (is_stack(mapping)) {
@@ -59,7 +59,7 @@ void map_image(mm::AddressSpace& space, std::span<const MappingEvent> mapped, Fi
       (void)space.grow_stack(VirtAddr(mapping.start));
     } else if (is_special(mapping)) {
       const mm::VmFlags rights = (mapping.prot & 4) != 0 ? mm::kVmRead | mm::kVmExec : mm::kVmRead | mm::kVmIo | mm::kVmPfnMap;
-      space.insert_special(VirtAddr(mapping.start), PageCount(length.value >> kPageShift), rights, files.unknown());
+      space.insert_special(VirtAddr(mapping.start), PageCount(length.value >> kPageShift), rights, files.unknown().number);
     } else if (is_anonymous(mapping)) {
       (void)space.map_bss(VirtAddr(mapping.start), length, (mapping.prot & mm::kProtExec) != 0);
     } else {
@@ -68,7 +68,9 @@ void map_image(mm::AddressSpace& space, std::span<const MappingEvent> mapped, Fi
       arguments.length = length;
       arguments.prot = mapping.prot;
       arguments.flags = mm::kMapFixed | (mapping.flags & (mm::kMapShared | mm::kMapPrivate));
-      arguments.file = files.of(mapping);
+      const FileChoice file = files.choose(mapping, pid, RecordedFiles::kByExecve, false);
+      arguments.backing = file.backing;
+      arguments.file = file.number;
       arguments.file_offset = mapping.offset;
       (void)space.mmap(arguments);
     }

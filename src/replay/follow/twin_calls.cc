@@ -23,13 +23,14 @@ std::int64_t value_of(const Result<T, mm::Errno>& result) {
   }
 }
 
-mm::MmapArguments mmap_arguments(const trace::MemoryCall& call, std::uint32_t file) {
+mm::MmapArguments mmap_arguments(const trace::MemoryCall& call, const FileChoice& file) {
   mm::MmapArguments arguments;
   arguments.address = VirtAddr(call.args[0]);
   arguments.length = ByteCount(call.args[1]);
   arguments.prot = static_cast<mm::Prot>(call.args[2]);
   arguments.flags = static_cast<mm::MapFlags>(call.args[3]);
-  arguments.file = file;
+  arguments.backing = file.backing;
+  arguments.file = file.number;
   arguments.file_offset = call.args[5];
   return arguments;
 }
@@ -40,7 +41,7 @@ mm::MremapArguments mremap_arguments(const trace::MemoryCall& call) {
 
 }  // namespace
 
-TwinAnswer make_call(mm::AddressSpace& space, const trace::MemoryCall& call, std::uint32_t file) {
+TwinAnswer make_call(mm::AddressSpace& space, const trace::MemoryCall& call, const FileChoice& file) {
   const VirtAddr address(call.args[0]);
   const ByteCount length(call.args[1]);
   switch (call.kind) {
@@ -57,7 +58,7 @@ TwinAnswer make_call(mm::AddressSpace& space, const trace::MemoryCall& call, std
 
 bool same_answer(const trace::MemoryCall& call, const TwinAnswer& answer) { return !answer.known || answer.value == call.result; }
 
-void force_result(mm::AddressSpace& space, const trace::MemoryCall& call, const TwinAnswer& answer, std::uint32_t file) {
+void force_result(mm::AddressSpace& space, const trace::MemoryCall& call, const TwinAnswer& answer, const FileChoice& file) {
   if (failed(call.result)) {  // really refused: take back what can be taken back
     if (call.kind == CallKind::mmap && !failed(answer.value)) (void)space.munmap(VirtAddr(static_cast<std::uint64_t>(answer.value)), ByteCount(call.args[1]));
     return;

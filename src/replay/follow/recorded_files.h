@@ -1,0 +1,50 @@
+// The files behind recorded mappings, as files of the twin's machine: with what of them the recorder found in the page cache.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "mm/backing/open_file.h"
+#include "mm/machine/machine.h"
+#include "trace/cached_file.h"
+#include "trace/system_event.h"
+
+namespace faultline::replay {
+
+// What an mmap of a file maps in the twin: an open file with a page cache, or, where the recorder could not look at it (memfd, deleted,
+// never named), a number of its own: each page of it costs one fault.
+struct FileChoice {
+  mm::OpenFile* backing = nullptr;
+  std::uint32_t number = 0;
+};
+
+class RecordedFiles {
+ public:
+  RecordedFiles(mm::Machine& machine, std::span<const trace::CachedFile> cached);
+  ~RecordedFiles();
+  RecordedFiles(const RecordedFiles&) = delete;
+  RecordedFiles& operator=(const RecordedFiles&) = delete;
+
+  // One open(2) is taken to be one process, descriptor and file: mappings of one open file merge, those of two do not.
+  // descriptor: of the mmap call, kByExecve for what execve maps.
+  FileChoice choose(const trace::MappingEvent& mapping, trace::Pid pid, std::int32_t descriptor, bool writable);
+  FileChoice unknown() { return {nullptr, next_number_++}; }  // equal to no other
+  static constexpr std::int32_t kByExecve = -2;
+
+ private:
+  using FileKey = std::pair<std::uint32_t, std::uint64_t>;  // device, inode
+  struct File {
+    mm::FileObject* object = nullptr;
+    mm::ReadAheadLimits read_ahead;
+  };
+  std::map<FileKey, File> files_;
+  std::map<std::tuple<trace::Pid, std::int32_t, FileKey, bool>, mm::OpenFile*> open_;
+  std::map<FileKey, std::uint32_t> numbers_;
+  std::uint32_t next_number_ = 1;
+};
+
+}  // namespace faultline::replay
