@@ -51,7 +51,11 @@ void read_all(const std::string& path) {
     (*recording)->touches(process.pid);
     (*recording)->modules(process.pid);
     (*recording)->rss_samples(process.pid);
+    (*recording)->mapping_events(process.pid);
+    (*recording)->calls_of_all_images(process.pid);
+    (*recording)->faults_of_all_images(process.pid);
   }
+  (*recording)->tasks();
   (*recording)->main_process();
 }
 
@@ -60,10 +64,10 @@ void as_payload(const std::string& path, std::uint8_t selector, std::span<const 
   auto writer = BlockWriter::create(path);
   FL_ASSERT(writer);
   BlockHeader header{};
-  header.kind = static_cast<std::uint16_t>(1 + selector % 8);
-  header.flags = 63;
+  header.kind = static_cast<std::uint16_t>(1 + selector % 10);
+  header.flags = selector < 128 ? 63 : 62;  // faults with and without their kind of access
   header.image = 1;
-  header.pid = 1;
+  header.pid = header.kind == static_cast<std::uint16_t>(BlockKind::tasks) ? 0 : 1;
   writer->append(header, bytes);
   writer->append_text(BlockKind::end, 0, 0, "");
 }

@@ -118,8 +118,7 @@ void AddressMap::apply(const trace::MemoryCall& call) {
       set(result, page_ceil(result + call.args[2]), old == Region::unknown ? Region::program_mapping : old);
       break;
     }
-    case trace::CallKind::madvise:
-    case trace::CallKind::mprotect:
+    default:  // changes no mapping's place (shmat does, but does not tell its size)
       break;
   }
 }

@@ -9,7 +9,7 @@
 
 namespace faultline::analyze {
 
-inline constexpr std::size_t kCallKinds = 6;  // trace::CallKind
+inline constexpr std::size_t kCallKinds = trace::kMallocCallKinds;
 
 struct SiteCounters {
   std::uint64_t last_change = 0;  // ledger bookkeeping: serial of the last change of live_bytes. First: hot with the next ones

@@ -47,7 +47,7 @@ void Collector::run(int pidfd) {
     pollfd waits[2] = {{sources_.listener.descriptor(), POLLIN, 0}, {pidfd, POLLIN, 0}};
     ::poll(waits, 2, wait);
     if ((waits[0].revents & POLLIN) != 0) accept_programs();
-    wait = drain() ? kBusyWait : std::min(wait + 1, kIdleWait);
+    wait = drain(false) ? kBusyWait : std::min(wait + 1, kIdleWait);
     if ((waits[1].revents & POLLIN) != 0) return;
   }
 }
@@ -55,7 +55,7 @@ void Collector::run(int pidfd) {
 std::size_t Collector::finish() {
   accept_programs();
   for (auto& [image, segment] : segments_) segment->detach();
-  drain();
+  drain(true);
   flush(true);
   std::size_t running = 0;
   for (auto& [image, segment] : segments_) {
@@ -76,7 +76,7 @@ void Collector::accept_programs() {
       Listener::answer(*greeting, {wire::kMagic, wire::kVersion, 0, 0, 0, 0}, -1);
       continue;
     }
-    drain();  // a process that called execve: its old image's last records first
+    drain(false);  // a process that called execve: its old image's last records first
     ProcImage& image = processes_.add_image(pid, greeting->hello.parent_pid, greeting->hello.forked_without_exec != 0, time_.now_ns());
     const std::string json = trace::to_json(image.info);
     queue_.push(header_of(trace::BlockKind::process, image.number, pid, 1), {json.begin(), json.end()});
@@ -86,7 +86,7 @@ void Collector::accept_programs() {
   }
 }
 
-bool Collector::drain() {
+bool Collector::drain(bool last) {
   const std::uint64_t now = time_.now_ns();
   std::uint64_t bytes = 0;
   for (auto& [image, segment] : segments_) {
@@ -98,9 +98,9 @@ bool Collector::drain() {
       segment->flush(now, kMaxAge, kBlockBytes, heap_blocks(image));
     }
   }
-  drain_perf();
+  drain_kernel(last);
   rss_.poll(now);
-  const bool any = bytes != 0 || !raw_faults_.empty() || !raw_calls_.empty();
+  const bool any = bytes != 0 || !raw_faults_.empty() || !raw_calls_.empty() || !raw_mappings_.empty();
   if (now >= next_flush_ns_) {
     flush(false);
     if (!queue_.full()) write_clock();  // after what it dates: a reader of a cut file trusts nothing later than its last clock
@@ -109,14 +109,24 @@ bool Collector::drain() {
   return any;
 }
 
-void Collector::drain_perf() {
+void Collector::drain_kernel(bool last) {
   raw_faults_.clear();
   raw_calls_.clear();
-  task_events_.clear();
-  sources_.tasks.drain(task_events_);
-  sources_.faults.drain(raw_faults_);
-  sources_.calls.drain(raw_calls_);
-  for (const TaskEvent& event : task_events_) processes_.add(event, time_);
+  raw_tasks_.clear();
+  raw_mappings_.clear();
+  sources_.tasks.drain(raw_tasks_, raw_mappings_, last);
+  sources_.faults.drain(raw_faults_, last);
+  if (sources_.calls != nullptr) sources_.calls->drain(raw_calls_);
+  for (RawTask& task : raw_tasks_) {
+    processes_.add(task, time_);
+    if (task.thread_only) continue;
+    task.event.time_ns = time_.ns(task.event.time_ns);
+    task_blocks_[0].add(task.event);
+  }
+  for (RawMapping& raw : raw_mappings_) {
+    raw.mapping.time_ns = time_.ns(raw.mapping.time_ns);
+    mapping_blocks_[raw.pid].add(raw.mapping);
+  }
   ProcHistory* history = nullptr;
   trace::FaultEncoder* block = nullptr;
   trace::Pid pid = -1;
@@ -151,19 +161,23 @@ Segment::Take Collector::heap_blocks(std::uint32_t image) {
 void Collector::flush(bool everything) {
   const std::uint64_t now = time_.now_ns();
   next_flush_ns_ = now + kMaxAge;
-  auto push = [&](trace::BlockKind kind, auto& blocks) {
+  auto push = [&](trace::BlockKind kind, auto& blocks, std::uint16_t flags = 0) {
     for (auto entry = blocks.begin(); entry != blocks.end();) {
       auto& [pid, block] = *entry;
       if (block.count() == 0) {  // quiet for a while
         entry = blocks.erase(entry);
         continue;
       }
-      queue_.push(header_of(kind, 0, pid, block.count()), std::move(block.bytes()));
+      trace::BlockHeader header = header_of(kind, 0, pid, block.count());
+      header.flags = flags;
+      queue_.push(header, std::move(block.bytes()));
       block.clear();
       ++entry;
     }
   };
-  push(trace::BlockKind::faults, fault_blocks_);
+  push(trace::BlockKind::tasks, task_blocks_);
+  push(trace::BlockKind::mappings, mapping_blocks_);
+  push(trace::BlockKind::faults, fault_blocks_, trace::kHasAccess);
   push(trace::BlockKind::calls, call_blocks_);
   push(trace::BlockKind::samples, rss_.samples());
   if (!everything) return;

@@ -6,14 +6,15 @@
 #include <vector>
 
 #include "record/block_queue.h"
+#include "record/call_capture.h"
 #include "record/listener.h"
-#include "record/perf_calls.h"
 #include "record/perf_faults.h"
 #include "record/perf_tasks.h"
 #include "record/process_table.h"
 #include "record/rss_sampler.h"
 #include "record/segment.h"
 #include "record/time_base.h"
+#include "trace/system_codec.h"
 
 namespace faultline::record {
 
@@ -22,7 +23,7 @@ class Collector {
   struct Sources {
     Listener listener;
     PerfFaults faults;
-    PerfCalls calls;
+    std::unique_ptr<CallCapture> calls;  // null: not recorded, or by the shim
     PerfTasks tasks;
   };
   Collector(Sources sources, pid_t main_pid, std::vector<std::string> command, bool wrapped_calls, const TimeBase& time, BlockQueue& queue);
@@ -38,8 +39,8 @@ class Collector {
 
  private:
   void accept_programs();
-  bool drain();  // false: nothing came
-  void drain_perf();
+  bool drain(bool last);  // false: nothing came
+  void drain_kernel(bool last);
   void flush(bool everything);
   void release_ended(bool everything);
   Segment::Take heap_blocks(std::uint32_t image);
@@ -56,7 +57,10 @@ class Collector {
   std::map<trace::Pid, trace::CallEncoder> call_blocks_;
   std::vector<RawFault> raw_faults_;
   std::vector<RawCall> raw_calls_;
-  std::vector<TaskEvent> task_events_;
+  std::map<trace::Pid, trace::MappingEncoder> mapping_blocks_;
+  std::map<trace::Pid, trace::TaskEncoder> task_blocks_;  // one, of pid 0
+  std::vector<RawTask> raw_tasks_;
+  std::vector<RawMapping> raw_mappings_;
   std::uint64_t next_flush_ns_ = 0, next_release_ns_ = 0;
   pid_t main_pid_;
   std::string refused_;

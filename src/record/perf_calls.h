@@ -1,59 +1,46 @@
-// Every memory system call of a process and what it starts, also those inside libc: arguments, result, thread, times.
+// Calls seen by the kernel's raw_syscalls tracepoints, through perf: needs root or what amounts to it.
 #pragma once
 
 #include <sys/types.h>
 
-#include <cstdint>
-#include <string>
+#include <memory>
 #include <unordered_map>
-#include <vector>
 
+#include "base/result.h"
+#include "record/call_capture.h"
 #include "record/perf_ring.h"
 #include "record/tracepoint.h"
-#include "trace/event.h"
 
 namespace faultline::record {
 
-struct RawCall {
-  trace::MemoryCall call;  // times are CLOCK_MONOTONIC_RAW
-  trace::Pid pid;
-};
-
-class PerfCalls {
+class PerfCalls final : public CallCapture {
  public:
-  // Like PerfFaults::attach. exact() false: missing() says why.
-  static PerfCalls attach(pid_t pid);
+  // Attaches to a process that has not called execve yet: recording starts there. Fails with what is not permitted.
+  static Result<std::unique_ptr<CallCapture>> attach(pid_t pid, const KernelTracepoints& tracepoints);
 
-  bool exact() const { return exact_; }
-  const std::string& missing() const { return missing_; }
-  std::uint64_t lost() const { return lost_; }
-
-  void drain(std::vector<RawCall>& out);
+  void drain(std::vector<RawCall>& out) override;
+  std::uint64_t lost() const override { return lost_; }
+  std::vector<std::string> left_out() const override;
 
  private:
   struct Sample {
     std::uint64_t time;
+    std::uint64_t number;  // of the system call
     trace::Pid pid;
     trace::Tid tid;
-    trace::CallKind kind;
     bool enter;
     std::uint64_t values[6];  // arguments, or the result
   };
-  struct Source {
-    const CallTracepoints* tracepoints;
-    bool enter;
-  };
-  bool attach_all(pid_t pid, int& error);
+  explicit PerfCalls(const KernelTracepoints& tracepoints) : enter_(tracepoints.sys_enter), exit_(tracepoints.sys_exit) {}
+  Result<void> attach_all(pid_t pid);
   void take(const std::uint8_t* body, std::size_t size);
 
-  std::vector<CallTracepoints> tracepoints_;
-  std::unordered_map<std::uint64_t, Source> sources_;  // by sample id
+  Tracepoint enter_, exit_;
+  std::unordered_map<std::uint64_t, bool> entries_;  // by sample id: an entry
   std::vector<PerfRing> rings_;
   std::vector<Sample> batch_;  // of this drain, and exits of the last one whose entry had not been seen
   std::unordered_map<trace::Tid, Sample> entered_;
-  bool exact_ = false;
-  std::string missing_;
-  std::uint64_t lost_ = 0;
+  std::uint64_t lost_ = 0, narrow_ = 0;
 };
 
 }  // namespace faultline::record

@@ -25,16 +25,16 @@ std::vector<std::string> read_command(trace::Pid pid) {
 
 }  // namespace
 
-void ProcessTable::add(const TaskEvent& event, const TimeBase& time) {
-  ProcHistory& history = histories_[event.pid];
-  const std::uint64_t at = time.ns(event.time_ns);
-  switch (event.kind) {
-    case TaskEvent::Kind::fork:
-      history.parent = event.parent;
+void ProcessTable::add(const RawTask& task, const TimeBase& time) {
+  ProcHistory& history = histories_[task.event.pid];
+  const std::uint64_t at = time.ns(task.event.time_ns);
+  switch (task.event.kind) {
+    case trace::TaskKind::fork:
+      history.parent = task.event.parent;
       history.fork_ns = at;
       break;
-    case TaskEvent::Kind::exec: history.execs.emplace_back(at, event.name); break;
-    case TaskEvent::Kind::exit: history.end_ns = std::max(history.end_ns, at); break;
+    case trace::TaskKind::exec: history.execs.emplace_back(at, task.name); break;
+    case trace::TaskKind::exit: history.end_ns = std::max(history.end_ns, at); break;
   }
 }
 

@@ -33,7 +33,7 @@ class ProcessTable {
  public:
   ProcessTable(trace::Pid main_pid, std::vector<std::string> command) : main_(main_pid), command_(std::move(command)) {}
 
-  void add(const TaskEvent& event, const TimeBase& time);
+  void add(const RawTask& task, const TimeBase& time);
   ProcImage& add_image(trace::Pid pid, trace::Pid parent, bool forked_without_exec, std::uint64_t now_ns);
   ProcHistory& history(trace::Pid pid) { return histories_[pid]; }
   ProcImage& image(std::uint32_t number) { return images_.at(number); }

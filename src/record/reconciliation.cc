@@ -71,6 +71,7 @@ void write_end(trace::BlockWriter& writer, const std::string& path, std::vector<
       if (process.pid == end.pid) {
         process.lost_fault_records = counts.lost_faults;
         process.lost_call_records = counts.lost_calls;
+        process.lost_task_records = counts.lost_tasks;
       }
       summary.faults += recorded.minor + recorded.major;
       summary.calls += (*recording)->calls(process.pid).size();

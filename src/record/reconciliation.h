@@ -18,7 +18,7 @@ struct MainEnd {
 };
 
 struct RecorderCounts {
-  std::uint64_t lost_faults = 0, lost_calls = 0;  // perf does not say whose
+  std::uint64_t lost_faults = 0, lost_calls = 0, lost_tasks = 0;  // perf does not say whose
 };
 
 // Reads the recording back (it is readable at every moment), then appends process, meta and end blocks. Fills in the counts

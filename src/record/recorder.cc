@@ -14,6 +14,7 @@
 #include "record/child.h"
 #include "record/collector.h"
 #include "record/machine_costs.h"
+#include "record/perf_calls.h"
 #include "record/reconciliation.h"
 #include "record/signals.h"
 #include "record/target.h"
@@ -63,23 +64,34 @@ std::uint64_t nanoseconds(const timeval& t) {
 using Calls = RecordOptions::Calls;
 
 Collector::Sources attach(Listener listener, pid_t pid, const RecordOptions& options, trace::Meta& meta, Calls& calls) {
-  Collector::Sources sources{std::move(listener), {}, {}, PerfTasks::attach(pid)};
+  const KernelTracepoints tracepoints = read_tracepoints();
+  Collector::Sources sources{std::move(listener), {}, {}, {}};
   if (options.faults) {
-    sources.faults = PerfFaults::attach(pid);
+    sources.faults = PerfFaults::attach(pid, options.fault_access ? &tracepoints : nullptr);
     meta.faults_recorded = sources.faults.recorded();
     meta.kernel_mode_faults = sources.faults.kernel_mode();
+    meta.fault_access = sources.faults.access_known();
     if (!sources.faults.missing().empty()) meta.missing.push_back(sources.faults.missing());
+    if (meta.kernel_mode_faults && !meta.fault_access) {
+      meta.missing.push_back(options.fault_access ? "whether a page fault was a read or a write: tracepoints are not permitted"
+                                                  : "whether a page fault was a read or a write: --no-fault-access");
+    }
   } else {
     meta.missing.push_back("page faults: --no-faults");
   }
   if (calls == Calls::automatic || calls == Calls::exact) {
-    sources.calls = PerfCalls::attach(pid);
-    meta.calls_exact = sources.calls.exact();
-    if (!meta.calls_exact) meta.missing.push_back(sources.calls.missing());
+    if (auto captured = PerfCalls::attach(pid, tracepoints)) {
+      sources.calls = std::move(*captured);
+      meta.calls_exact = true;
+    } else {
+      meta.missing.push_back("memory calls inside libc: " + captured.error().message());
+    }
     calls = meta.calls_exact ? Calls::exact : Calls::wrapped;
   } else {
     meta.missing.push_back(calls == Calls::none ? "memory calls: --calls none" : "memory calls inside libc: --calls wrapped");
   }
+  sources.tasks = PerfTasks::attach(pid, tracepoints);
+  meta.mappings_recorded = sources.tasks.recorded();
   return sources;
 }
 
@@ -151,7 +163,11 @@ Result<RecordSummary> record(const RecordOptions& options) {
     while (!child->ended(usage)) usleep(100);
     still_running = collector.finish();
     queue.finish();
-    counts = {collector.sources().faults.lost(), collector.sources().calls.lost()};
+    const Collector::Sources& seen = collector.sources();
+    counts = {seen.faults.lost(), seen.calls != nullptr ? seen.calls->lost() : 0, seen.tasks.lost()};
+    if (seen.calls != nullptr) {
+      for (const std::string& line : seen.calls->left_out()) meta.missing.push_back(line);
+    }
     images = collector.processes().finished();
     for (ProcImage& image : images) {
       image.minor_of_pid = collector.processes().history(image.pid).minor_recorded;

@@ -17,6 +17,7 @@ struct RecordOptions {
   std::string tool_version;
   bool stacks = true;
   bool faults = true;
+  bool fault_access = true;      // whether a fault was a read, a write or an instruction, where permitted
   Calls calls = Calls::automatic;
   bool allocator_glibc = false;  // forward to libc's malloc even if the program links another one
 };

@@ -12,80 +12,86 @@
 namespace faultline::record {
 namespace {
 
-constexpr std::pair<trace::CallKind, const char*> kCalls[] = {
-    {trace::CallKind::brk, "brk"},       {trace::CallKind::mmap, "mmap"},       {trace::CallKind::munmap, "munmap"},
-    {trace::CallKind::mremap, "mremap"}, {trace::CallKind::madvise, "madvise"}, {trace::CallKind::mprotect, "mprotect"},
+struct Wanted {
+  const char* name;
+  Tracepoint KernelTracepoints::*where;
+  const char* fields[3];
 };
 
-struct Format {
-  std::uint64_t id = 0;
-  std::vector<std::size_t> fields;  // offsets of the call's own fields after __syscall_nr
+constexpr Wanted kWanted[] = {
+    {"raw_syscalls/sys_enter", &KernelTracepoints::sys_enter, {"id", "args", nullptr}},
+    {"raw_syscalls/sys_exit", &KernelTracepoints::sys_exit, {"id", "ret", nullptr}},
+    {"exceptions/page_fault_user", &KernelTracepoints::fault_user, {"address", "ip", "error_code"}},
+    {"exceptions/page_fault_kernel", &KernelTracepoints::fault_kernel, {"address", "ip", "error_code"}},
+    {"task/task_newtask", &KernelTracepoints::new_task, {"clone_flags", nullptr, nullptr}},
 };
 
-// The text of events/syscalls/NAME/format: "ID: 123", then one "field:TYPE NAME; offset:N; size:N; signed:N;" each.
-bool parse_format(std::istream& text, Format& format) {
-  std::string line;
-  bool own_fields = false;
-  while (std::getline(text, line)) {
-    unsigned long long number = 0;
-    if (std::sscanf(line.c_str(), "ID: %llu", &number) == 1) format.id = number;
-    const std::size_t at = line.find("offset:");
-    if (at == std::string::npos) continue;
-    if (line.find("__syscall_nr") != std::string::npos) {
-      own_fields = true;
-    } else if (own_fields && std::sscanf(line.c_str() + at, "offset:%llu", &number) == 1) {
-      format.fields.push_back(number);
-    }
-  }
-  return format.id != 0 && !format.fields.empty();
+// "field:unsigned long args[6];" -> "args"
+std::string field_name(const std::string& line) {
+  const std::size_t end = line.find_first_of(";[", line.find("field:"));
+  const std::size_t start = line.rfind(' ', end);
+  return end == std::string::npos || start == std::string::npos ? std::string() : line.substr(start + 1, end - start - 1);
 }
 
-bool read_all(const std::string& tracefs, std::vector<CallTracepoints>& out) {
-  for (const auto& [kind, name] : kCalls) {
-    Format enter, exit;
-    std::ifstream enter_file(tracefs + "/events/syscalls/sys_enter_" + name + "/format");
-    std::ifstream exit_file(tracefs + "/events/syscalls/sys_exit_" + name + "/format");
-    if (!enter_file || !exit_file || !parse_format(enter_file, enter) || !parse_format(exit_file, exit)) return false;
-    out.push_back({kind, enter.id, exit.id, enter.fields, exit.fields.front()});
+// The text of events/NAME/format: "ID: 123", then one "field:TYPE NAME; offset:N; size:N; signed:N;" each.
+bool parse_format(std::istream& text, const Wanted& wanted, Tracepoint& out) {
+  Tracepoint read;
+  std::string line;
+  while (std::getline(text, line)) {
+    unsigned long long number = 0;
+    if (std::sscanf(line.c_str(), "ID: %llu", &number) == 1) read.id = number;
+    const std::size_t at = line.find("offset:");
+    if (at != std::string::npos && std::sscanf(line.c_str() + at, "offset:%llu", &number) == 1) read.offsets[field_name(line)] = number;
   }
+  for (const char* field : wanted.fields) {
+    if (field != nullptr && !read.offsets.contains(field)) return false;
+  }
+  if (read.id == 0) return false;
+  out = read;
   return true;
 }
 
-std::string serialise(const std::vector<CallTracepoints>& all) {
+bool read_all(const std::string& tracefs, KernelTracepoints& out) {
+  for (const Wanted& wanted : kWanted) {
+    std::ifstream file(tracefs + "/events/" + wanted.name + "/format");
+    if (file) parse_format(file, wanted, out.*wanted.where);
+  }
+  return out.sys_enter && out.sys_exit;
+}
+
+// Texts of a form that parse_format reads again.
+std::string serialise(const KernelTracepoints& all) {
   std::ostringstream out;
-  for (const CallTracepoints& call : all) {
-    out << static_cast<int>(call.kind) << ' ' << call.enter_id << ' ' << call.exit_id << ' ' << call.result_offset << ' '
-        << call.argument_offsets.size();
-    for (const std::size_t offset : call.argument_offsets) out << ' ' << offset;
-    out << '\n';
+  for (const Wanted& wanted : kWanted) {
+    const Tracepoint& one = all.*wanted.where;
+    out << "name: " << wanted.name << "\nID: " << one.id << '\n';
+    for (const auto& [name, offset] : one.offsets) out << "field:x " << name << "; offset:" << offset << '\n';
+    out << ".\n";
   }
   return out.str();
 }
 
-std::vector<CallTracepoints> parse(const std::string& text) {
-  std::vector<CallTracepoints> all;
+KernelTracepoints parse(const std::string& text) {
+  KernelTracepoints all;
   std::istringstream in(text);
-  int kind = 0;
-  std::size_t count = 0;
-  CallTracepoints call;
-  while (in >> kind >> call.enter_id >> call.exit_id >> call.result_offset >> count && count <= 6) {
-    call.kind = static_cast<trace::CallKind>(kind);
-    call.argument_offsets.assign(count, 0);
-    for (std::size_t& offset : call.argument_offsets) in >> offset;
-    all.push_back(call);
+  for (const Wanted& wanted : kWanted) {
+    std::string one, line;
+    while (std::getline(in, line) && line != ".") one += line + '\n';
+    std::istringstream block(one);
+    parse_format(block, wanted, all.*wanted.where);
   }
   return all;
 }
 
 // In a child of its own: a private mount namespace, tracefs where it belongs, the texts through a pipe.
-std::vector<CallTracepoints> read_through_private_mount() {
+KernelTracepoints read_through_private_mount() {
   constexpr char kTracefs[] = "/sys/kernel/tracing";  // exists in sysfs wherever the kernel has tracefs
   int ends[2];
   std::string text;
   if (pipe(ends) != 0) return {};
   const pid_t child = fork();
   if (child == 0) {
-    std::vector<CallTracepoints> all;
+    KernelTracepoints all;
     if (unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
         mount("tracefs", kTracefs, "tracefs", 0, nullptr) == 0 && read_all(kTracefs, all)) {
       const std::string out = serialise(all);
@@ -104,16 +110,12 @@ std::vector<CallTracepoints> read_through_private_mount() {
 
 }  // namespace
 
-Result<std::vector<CallTracepoints>> read_call_tracepoints() {
+KernelTracepoints read_tracepoints() {
   for (const char* tracefs : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}) {
-    std::vector<CallTracepoints> all;
+    KernelTracepoints all;
     if (read_all(tracefs, all)) return all;
   }
-  if (geteuid() == 0) {
-    auto all = read_through_private_mount();
-    if (all.size() == std::size(kCalls)) return all;
-  }
-  return fail(make_error("the kernel's system-call tracepoints cannot be read (tracefs needs root)"));
+  return geteuid() == 0 ? read_through_private_mount() : KernelTracepoints{};
 }
 
 }  // namespace faultline::record

@@ -12,7 +12,9 @@ constexpr std::uint64_t kClockSlackNs = 1'000;
 bool is_query(const trace::MemoryCall& call) { return call.kind == trace::CallKind::brk && call.args[0] == 0; }
 
 CallAttribution::CallAttribution(std::span<const trace::MemoryCall> calls) {
-  for (const trace::MemoryCall& call : calls) threads_[call.tid].calls.push_back(&call);
+  for (const trace::MemoryCall& call : calls) {
+    if (trace::is_malloc_call(call.kind)) threads_[call.tid].calls.push_back(&call);
+  }
 }
 
 const std::vector<const trace::MemoryCall*>& CallAttribution::inside(const trace::HeapEvent& event) {

@@ -63,8 +63,8 @@ std::string text_of(const AllocatorCall& call) {
     case CallKind::mremap: return fmt::format("mremap({:#x}, {}, {})", call.address, call.length, call.new_length);
     case CallKind::madvise: return fmt::format("madvise({:#x}, {})", call.address, call.length);
     case CallKind::mprotect: return fmt::format("mprotect({:#x}, {})", call.address, call.length);
+    default: return trace::call_name(call.kind);
   }
-  return "?";
 }
 
 class Comparison : public ReplayWatch {

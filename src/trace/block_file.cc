@@ -51,13 +51,14 @@ Result<BlockFile> BlockFile::open(const std::string& path) {
     return fail(make_error("{}: wanted a faultline recording, found {}", path,
                            got == 0 ? "an empty file" : got < sizeof header ? "a file too short for one" : "another kind of file"));
   }
-  if (header.version != kFormatVersion) {
-    return fail(make_error("{}: wanted recording format {}, found format {}: written by {} faultline", path, kFormatVersion, header.version,
-                           header.version > kFormatVersion ? "a newer" : "an older"));
+  if (header.version < kOldestFormatVersion || header.version > kFormatVersion) {
+    return fail(make_error("{}: wanted recording format {} to {}, found format {}: written by {} faultline", path, kOldestFormatVersion,
+                           kFormatVersion, header.version, header.version > kFormatVersion ? "a newer" : "an older"));
   }
   if (header.header_bytes < sizeof header || header.header_bytes > file.bytes_) {
     return fail(make_error("{}: wanted a faultline recording, found a header of {} bytes at offset 12", path, header.header_bytes));
   }
+  file.version_ = header.version;
   file.zstd_ = ZSTD_createDCtx();
   file.index();
   return file;
@@ -70,6 +71,7 @@ BlockFile::BlockFile(BlockFile&& other) noexcept
       blocks_(std::move(other.blocks_)),
       damage_(std::move(other.damage_)),
       bytes_(other.bytes_),
+      version_(other.version_),
       ended_(other.ended_) {}
 
 BlockFile::~BlockFile() {

@@ -29,6 +29,7 @@ class BlockFile {
   bool ended() const { return ended_; }                              // an end block closes the file
   const std::optional<std::string>& damage() const { return damage_; }  // found while indexing
   std::uint64_t bytes() const { return bytes_; }
+  std::uint32_t version() const { return version_; }
   const std::string& path() const { return path_; }
 
   // The payload of one block, checksum verified.
@@ -45,6 +46,7 @@ class BlockFile {
   std::vector<std::uint8_t> stored_;
   std::optional<std::string> damage_;
   std::uint64_t bytes_ = 0;
+  std::uint32_t version_ = 0;
   bool ended_ = false;
 };
 

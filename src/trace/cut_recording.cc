@@ -66,6 +66,18 @@ class CutRecording final : public Recording {
   std::vector<RssSample> rss_samples(Pid pid) override {
     return up_to_end(whole_->rss_samples(pid), [](const RssSample& sample) { return sample.time_ns; });
   }
+  std::vector<TaskEvent> tasks() override {
+    return up_to_end(whole_->tasks(), [](const TaskEvent& task) { return task.time_ns; });
+  }
+  std::vector<MappingEvent> mapping_events(Pid pid) override {
+    return up_to_end(whole_->mapping_events(pid), [](const MappingEvent& mapping) { return mapping.time_ns; });
+  }
+  std::vector<MemoryCall> calls_of_all_images(Pid pid) override {
+    return up_to_end(whole_->calls_of_all_images(pid), [](const MemoryCall& call) { return call.end_ns; });
+  }
+  std::vector<FaultEvent> faults_of_all_images(Pid pid) override {
+    return up_to_end(whole_->faults_of_all_images(pid), [](const FaultEvent& fault) { return fault.time_ns; });
+  }
   StackTable& stacks(Pid pid) override { return whole_->stacks(pid); }
   std::uint64_t file_bytes() const override { return whole_->file_bytes(); }
 

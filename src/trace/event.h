@@ -55,9 +55,22 @@ struct TouchObservation {
   std::vector<std::uint32_t> runs;
 };
 
-enum class CallKind : std::uint8_t { brk, mmap, munmap, mremap, madvise, mprotect };
+// Arguments are those of the kernel's ABI but for three: pkey_mprotect is an mprotect whose args[3] is 1 + the key, setrlimit a
+// prlimit of pid 0, and prlimit has the new soft and hard limit in args[4] and [5], or kUnknownLimit. Of prctl only the options
+// that concern memory are kept. A pointer's target is not known otherwise; what io_setup and shmat map, a MappingEvent tells.
+enum class CallKind : std::uint8_t {
+  brk, mmap, munmap, mremap, madvise, mprotect,  // what malloc calls; the only ones a wrapped record can hold
+  mlock, mlock2, munlock, mlockall, munlockall, msync, mincore, remap_file_pages, shmat, shmdt, process_madvise,
+  prlimit, prctl, mbind, mseal, map_shadow_stack, io_setup, io_destroy,
+};
+inline constexpr std::size_t kCallKindCount = 24;
+inline constexpr std::size_t kMallocCallKinds = 6;  // brk to mprotect
+inline constexpr std::uint64_t kUnknownLimit[2] = {1, 0};  // soft above hard: no limit can be that
+constexpr bool is_malloc_call(CallKind kind) { return kind <= CallKind::mprotect; }
+const char* call_name(CallKind kind);
+unsigned argument_count(CallKind kind);  // an mprotect with a key has one more
 enum class CallSource : std::uint8_t {
-  tracepoint,  // every call the kernel saw, also those inside libc
+  tracepoint,  // every call the kernel saw, also those inside libc (by tracepoints or ptrace)
   wrapped,     // only calls that went through the dynamic symbol; libc's own are missing
 };
 
@@ -131,7 +144,7 @@ struct ProcessInfo {
   std::uint64_t recorder_faults = 0; // minor faults on the recorder's own mappings (recorded, or by populating): not the program's
   std::uint64_t earlier_recorder_faults = 0;  // those of earlier_images; not in minor_faults
   std::uint64_t unattributed_minor = 0, unattributed_major = 0;  // rusage minus recorded events minus the recorder's own
-  std::uint64_t lost_fault_records = 0, lost_call_records = 0, lost_heap_events = 0;
+  std::uint64_t lost_fault_records = 0, lost_call_records = 0, lost_task_records = 0, lost_heap_events = 0;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> recorder_ranges;  // [start, end) of the recorder's own mappings
 };
 
@@ -149,6 +162,8 @@ struct Meta {
   std::string kernel_release;
   std::string machine;               // CPU model, for the report's heading
   bool faults_recorded = false, kernel_mode_faults = false, calls_exact = false;
+  bool fault_access = false;         // FaultEvent::access is known
+  bool mappings_recorded = false;    // Recording::mapping_events() holds every mapping that was made
   std::vector<std::string> missing;  // one line each: what could not be recorded and why
   MachineCosts costs;
   std::uint64_t wall_ns = 0, user_ns = 0, system_ns = 0;  // of the command, with the recorder

@@ -9,7 +9,8 @@
 namespace faultline::trace {
 
 inline constexpr char kFileMagic[8] = {'f', 'a', 'u', 'l', 't', 'l', 'n', '\n'};
-inline constexpr std::uint32_t kFormatVersion = 1;
+inline constexpr std::uint32_t kFormatVersion = 2;         // 2: kinds of access, more calls, tasks and mappings; 1 is still read
+inline constexpr std::uint32_t kOldestFormatVersion = 1;
 inline constexpr std::uint32_t kBlockMagic = 0x4b424c46;         // "FLBK"
 inline constexpr std::uint32_t kMaxBlockRaw = 64u * 1024 * 1024;  // a larger size in a header is damage, not a wish
 
@@ -28,6 +29,8 @@ enum class BlockKind : std::uint16_t {
   meta = 6,     // JSON; a later one replaces an earlier one
   clock = 7,    // array of TickPair, in tick order; the pairs of all blocks together are the clock
   end = 8,      // nothing follows; an unfinished recording has none
+  tasks = 9,    // system_codec.h, all processes, pid 0
+  mappings = 10,  // system_codec.h, one process
 };
 
 // What kinds of records a heap block holds besides events: readers skip the others.
@@ -38,6 +41,10 @@ enum HeapBlockFlag : std::uint16_t {
   kHasModules = 8,
   kHasCalls = 16,
   kHasNotes = 32,
+};
+
+enum FaultBlockFlag : std::uint16_t {
+  kHasAccess = 1,  // each fault says read, write or execute
 };
 
 struct BlockHeader {

@@ -5,8 +5,39 @@
 
 #include "trace/memory_codec.h"
 #include "trace/process_text.h"
+#include "trace/system_codec.h"
 
 namespace faultline::trace {
+namespace {
+
+// Blocks of one kind overlap in time: each processor had a ring of its own.
+template <typename Record>
+void sort_by_time(std::vector<Record>& records) {
+  std::stable_sort(records.begin(), records.end(), [](const Record& x, const Record& y) { return x.time_ns < y.time_ns; });
+}
+
+// The whole span of an ELF file, which execve maps first, ends where the file's next segment begins. An execve begins with the
+// stack's mapping and ends with the vdso's: ld.so, which also maps a library's whole span first, leaves it mapped.
+void end_first_segments(std::vector<MappingEvent>& mappings) {
+  std::size_t begin = 0;
+  for (std::size_t at = 0; at < mappings.size(); ++at) {
+    if (mappings[at].path == "[stack]") begin = at;
+    if (mappings[at].path != "[vdso]") continue;
+    for (std::size_t segment = begin; segment < at; ++segment) {
+      MappingEvent& whole = mappings[segment];
+      if (whole.inode == 0) continue;
+      for (std::size_t next = segment + 1; next < at; ++next) {
+        const MappingEvent& other = mappings[next];
+        if (other.inode != whole.inode || other.device != whole.device || other.start <= whole.start || other.start >= whole.end) continue;
+        whole.end = other.start;
+        break;
+      }
+    }
+    begin = at + 1;
+  }
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Recording>> Recording::open(const std::string& path) {
   FL_TRY(BlockFile file, BlockFile::open(path));
@@ -22,7 +53,7 @@ const ProcessInfo* Recording::process(Pid pid) const {
   return nullptr;
 }
 
-FileRecording::FileRecording(BlockFile file) : file_(std::move(file)), damage_(file_.damage()) { meta_.format_version = kFormatVersion; }
+FileRecording::FileRecording(BlockFile file) : file_(std::move(file)), damage_(file_.damage()) { meta_.format_version = file_.version(); }
 
 void FileRecording::note_damage(const std::string& line, std::uint64_t complete_until_ns) {
   complete_until_ns_ = std::min(complete_until_ns_, complete_until_ns);
@@ -128,7 +159,10 @@ void FileRecording::choose_images(std::map<Image, ProcessInfo>& infos) {
   }
   for (const BlockEntry& block : file_.blocks()) {  // a process the recorder had no time to describe
     const auto kind = static_cast<BlockKind>(block.header.kind);
-    if (kind != BlockKind::faults && kind != BlockKind::calls && kind != BlockKind::samples) continue;
+    if (kind != BlockKind::faults && kind != BlockKind::calls && kind != BlockKind::samples &&
+        kind != BlockKind::mappings) {
+      continue;
+    }
     if (chosen.contains(block.header.pid)) continue;
     ProcessInfo& process = infos[~Image{0} - static_cast<Image>(chosen.size())];
     process.pid = block.header.pid;
@@ -224,34 +258,60 @@ void FileRecording::each_payload(BlockKind kind, Pid pid, Decode&& decode) {
       note_damage(loaded.error().message());
       return;
     }
-    if (!decode(payload)) {
+    if (!decode(payload, block.header.flags)) {
       note_damage(fmt::format("{}: damaged at offset {}: the block's records end in the middle", file_.path(), block.offset));
       return;
     }
   }
 }
 
-std::vector<MemoryCall> FileRecording::calls(Pid pid) {
+std::vector<MemoryCall> FileRecording::calls_of_all_images(Pid pid) {
   struct Wrapped : SideRecords {
     std::vector<MemoryCall> calls;
     void call(const MemoryCall& call) override { calls.push_back(call); }
   } wrapped;
-  each_payload(BlockKind::calls, pid, [&](const auto& payload) { return decode_calls(payload, wrapped.calls); });
+  each_payload(BlockKind::calls, pid, [&](const auto& payload, std::uint16_t) { return decode_calls(payload, wrapped.calls); });
   const Rings* rings = rings_of(pid);
   if (wrapped.calls.empty() && rings != nullptr && (rings->flags & kHasCalls) != 0) read_side(pid, wrapped);
-  const ProcessInfo* info = process(pid);
-  if (info != nullptr) std::erase_if(wrapped.calls, [&](const MemoryCall& call) { return call.begin_ns < info->start_ns; });
   std::stable_sort(wrapped.calls.begin(), wrapped.calls.end(), [](const MemoryCall& x, const MemoryCall& y) { return x.begin_ns < y.begin_ns; });
   return std::move(wrapped.calls);
 }
 
-std::vector<FaultEvent> FileRecording::faults(Pid pid) {
+std::vector<FaultEvent> FileRecording::faults_of_all_images(Pid pid) {
   std::vector<FaultEvent> faults;
-  each_payload(BlockKind::faults, pid, [&](const auto& payload) { return decode_faults(payload, faults); });
+  each_payload(BlockKind::faults, pid,
+               [&](const auto& payload, std::uint16_t flags) { return decode_faults(payload, (flags & kHasAccess) != 0, faults); });
+  sort_by_time(faults);
+  return faults;
+}
+
+std::vector<MemoryCall> FileRecording::calls(Pid pid) {
+  std::vector<MemoryCall> calls = calls_of_all_images(pid);
+  const ProcessInfo* info = process(pid);
+  if (info != nullptr) std::erase_if(calls, [&](const MemoryCall& call) { return call.begin_ns < info->start_ns; });
+  return calls;
+}
+
+std::vector<FaultEvent> FileRecording::faults(Pid pid) {
+  std::vector<FaultEvent> faults = faults_of_all_images(pid);
   const ProcessInfo* info = process(pid);
   if (info != nullptr) std::erase_if(faults, [&](const FaultEvent& fault) { return fault.time_ns < info->start_ns; });
-  std::stable_sort(faults.begin(), faults.end(), [](const FaultEvent& x, const FaultEvent& y) { return x.time_ns < y.time_ns; });
   return faults;
+}
+
+std::vector<TaskEvent> FileRecording::tasks() {
+  std::vector<TaskEvent> tasks;
+  each_payload(BlockKind::tasks, 0, [&](const auto& payload, std::uint16_t) { return decode_tasks(payload, tasks); });
+  sort_by_time(tasks);
+  return tasks;
+}
+
+std::vector<MappingEvent> FileRecording::mapping_events(Pid pid) {
+  std::vector<MappingEvent> mappings;
+  each_payload(BlockKind::mappings, pid, [&](const auto& payload, std::uint16_t) { return decode_mappings(payload, mappings); });
+  sort_by_time(mappings);
+  end_first_segments(mappings);
+  return mappings;
 }
 
 std::vector<TouchObservation> FileRecording::touches(Pid pid) {
@@ -261,8 +321,7 @@ std::vector<TouchObservation> FileRecording::touches(Pid pid) {
   } touches;
   const Rings* rings = rings_of(pid);
   if (rings != nullptr && (rings->flags & kHasTouches) != 0) read_side(pid, touches);
-  std::stable_sort(touches.all.begin(), touches.all.end(),
-                   [](const TouchObservation& x, const TouchObservation& y) { return x.time_ns < y.time_ns; });
+  sort_by_time(touches.all);
   return std::move(touches.all);
 }
 
@@ -278,8 +337,8 @@ std::vector<Module> FileRecording::modules(Pid pid) {
 
 std::vector<RssSample> FileRecording::rss_samples(Pid pid) {
   std::vector<RssSample> samples;
-  each_payload(BlockKind::samples, pid, [&](const auto& payload) { return decode_samples(payload, samples); });
-  std::stable_sort(samples.begin(), samples.end(), [](const RssSample& x, const RssSample& y) { return x.time_ns < y.time_ns; });
+  each_payload(BlockKind::samples, pid, [&](const auto& payload, std::uint16_t) { return decode_samples(payload, samples); });
+  sort_by_time(samples);
   return samples;
 }
 

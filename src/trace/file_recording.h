@@ -26,6 +26,10 @@ class FileRecording final : public Recording {
   std::vector<TouchObservation> touches(Pid pid) override;
   std::vector<Module> modules(Pid pid) override;
   std::vector<RssSample> rss_samples(Pid pid) override;
+  std::vector<TaskEvent> tasks() override;
+  std::vector<MappingEvent> mapping_events(Pid pid) override;
+  std::vector<MemoryCall> calls_of_all_images(Pid pid) override;
+  std::vector<FaultEvent> faults_of_all_images(Pid pid) override;
   StackTable& stacks(Pid pid) override;
   std::uint64_t file_bytes() const override { return file_.bytes(); }
 

@@ -76,6 +76,7 @@ void process_fields(Process& p, Visit&& visit) {
   visit("unattributed_major", p.unattributed_major);
   visit("lost_fault_records", p.lost_fault_records);
   visit("lost_call_records", p.lost_call_records);
+  visit("lost_task_records", p.lost_task_records);
   visit("lost_heap_events", p.lost_heap_events);
   visit("recorder_ranges", p.recorder_ranges);
 }
@@ -89,6 +90,8 @@ void meta_fields(M& m, Visit&& visit) {
   visit("faults_recorded", m.faults_recorded);
   visit("kernel_mode_faults", m.kernel_mode_faults);
   visit("calls_exact", m.calls_exact);
+  visit("fault_access", m.fault_access);
+  visit("mappings_recorded", m.mappings_recorded);
   visit("missing", m.missing);
   visit("wall_ns", m.wall_ns);
   visit("user_ns", m.user_ns);

@@ -52,7 +52,8 @@ class SampleEncoder {
 };
 
 // Append to out. False if the bytes are no such array; out then holds what came before.
-bool decode_faults(std::span<const std::uint8_t> bytes, std::vector<FaultEvent>& out);
+// with_access: the block has FaultBlockFlag::kHasAccess; FaultEncoder writes such blocks.
+bool decode_faults(std::span<const std::uint8_t> bytes, bool with_access, std::vector<FaultEvent>& out);
 bool decode_calls(std::span<const std::uint8_t> bytes, std::vector<MemoryCall>& out);
 bool decode_samples(std::span<const std::uint8_t> bytes, std::vector<RssSample>& out);
 

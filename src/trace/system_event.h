@@ -23,7 +23,11 @@ struct TaskEvent {
   bool shares_memory = false;  // fork: CLONE_VM (vfork, posix_spawn); unknown counts as false
 };
 
-// A mapping as it was made (PERF_RECORD_MMAP2): by mmap, and by the kernel itself during execve: segments, [heap], [stack], [vdso].
+// A mapping as it was made (PERF_RECORD_MMAP2, kernel/events/core.c: perf_event_mmap): by mmap, brk and shmat, by the kernel itself
+// during execve (segments, [heap], [stack], [vvar], [vdso]), and once more in its new shape when mprotect changes it or a stack
+// grows. Where it merged with a neighbour the whole merged mapping is told. A fork tells none: the child has its parent's.
+// During execve the kernel maps a program's whole span, then unmaps all but the first segment of it without a record (fs/binfmt_elf.c:
+// elf_load): that first mapping ends here where the second segment begins. Only a gap between those two is not seen.
 struct MappingEvent {
   std::uint64_t time_ns = 0;
   std::uint64_t start = 0, end = 0;

@@ -90,7 +90,9 @@ class RecordingFile : public testing::Test {
     FaultEncoder faults;
     faults.add({.time_ns = 900, .address = 0xffff, .ip = 0xffffffff81000000, .tid = 11, .kind = FaultKind::major});
     faults.add({.time_ns = 100, .address = 0x7fff00001000, .ip = 0x401000, .tid = 10, .kind = FaultKind::minor});
-    ASSERT_TRUE(writer->append(header(BlockKind::faults, 0, 10), faults.bytes()));
+    BlockHeader with_access = header(BlockKind::faults, 0, 10);
+    with_access.flags = kHasAccess;
+    ASSERT_TRUE(writer->append(with_access, faults.bytes()));
     SampleEncoder samples;
     samples.add({5, 4096});
     ASSERT_TRUE(writer->append(header(BlockKind::samples, 0, 10), samples.bytes()));
@@ -268,28 +270,29 @@ TEST(MemoryCodec, RandomArraysComeBack) {
     std::vector<MemoryCall> call_list;
     for (int i = 0; i < 100; ++i) {
       FaultEvent fault;
-      fault.time_ns = random() >> 4;
+      fault.time_ns = random() >> 5;
       fault.address = random() >> (random() % 64);
       fault.ip = random();
       fault.tid = static_cast<Tid>(random() % 100000);
       fault.kind = random() % 2 == 0 ? FaultKind::minor : FaultKind::major;
+      fault.access = static_cast<FaultAccess>(random() % 4);
       faults.add(fault);
       fault_list.push_back(fault);
       MemoryCall call;
       call.begin_ns = random() >> 2;
       call.end_ns = call.begin_ns + random() % 100000;
-      call.kind = static_cast<CallKind>(random() % 6);
+      call.kind = static_cast<CallKind>(random() % kCallKindCount);
       call.source = random() % 2 == 0 ? CallSource::wrapped : CallSource::tracepoint;
       call.result = static_cast<std::int64_t>(random());
       call.tid = static_cast<Tid>(random() % 100000);
-      const int arguments[] = {1, 6, 2, 5, 3, 3};
-      for (int a = 0; a < arguments[static_cast<int>(call.kind)]; ++a) call.args[a] = random() >> (random() % 64);
+      for (unsigned a = 0; a < argument_count(call.kind); ++a) call.args[a] = random() >> (random() % 64);
+      if (call.kind == CallKind::mprotect) call.args[3] = random() % 3;  // with and without a key
       calls.add(call);
       call_list.push_back(call);
     }
     std::vector<FaultEvent> faults_read;
     std::vector<MemoryCall> calls_read;
-    ASSERT_TRUE(decode_faults(faults.bytes(), faults_read));
+    ASSERT_TRUE(decode_faults(faults.bytes(), true, faults_read));
     ASSERT_TRUE(decode_calls(calls.bytes(), calls_read));
     ASSERT_EQ(faults_read.size(), fault_list.size());
     ASSERT_EQ(calls_read.size(), call_list.size());
@@ -299,6 +302,7 @@ TEST(MemoryCodec, RandomArraysComeBack) {
       EXPECT_EQ(faults_read[i].ip, fault_list[i].ip);
       EXPECT_EQ(faults_read[i].tid, fault_list[i].tid);
       EXPECT_EQ(faults_read[i].kind, fault_list[i].kind);
+      EXPECT_EQ(faults_read[i].access, fault_list[i].access);
       EXPECT_EQ(calls_read[i].begin_ns, call_list[i].begin_ns);
       EXPECT_EQ(calls_read[i].end_ns, call_list[i].end_ns);
       EXPECT_EQ(calls_read[i].kind, call_list[i].kind);

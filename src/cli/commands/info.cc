@@ -19,7 +19,7 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 struct Counts {
-  std::uint64_t heap_events = 0, calls = 0, minor = 0, major = 0, touches = 0, modules = 0, stacks = 0, threads = 0;
+  std::uint64_t heap_events = 0, calls = 0, mappings = 0, minor = 0, major = 0, touches = 0, modules = 0, stacks = 0, threads = 0;
 };
 
 // Reads everything, so that damage anywhere shows.
@@ -42,6 +42,7 @@ Counts count(trace::Recording& recording, trace::Pid pid) {
   counts.stacks = recording.stacks(pid).size() - 1;
   for (const trace::FaultEvent& fault : recording.faults(pid)) ++(fault.kind == trace::FaultKind::major ? counts.major : counts.minor);
   counts.calls = recording.calls(pid).size();
+  counts.mappings = recording.mapping_events(pid).size();
   counts.touches = recording.touches(pid).size();
   counts.modules = recording.modules(pid).size();
   return counts;
@@ -62,6 +63,7 @@ json to_json(const trace::ProcessInfo& process, const Counts& counts, bool is_ma
           {"stacks", counts.stacks},
           {"modules", counts.modules},
           {"memory_calls", counts.calls},
+          {"mappings", counts.mappings},
           {"touches", counts.touches},
           {"minor_faults_recorded", counts.minor},
           {"major_faults_recorded", counts.major},
@@ -72,6 +74,7 @@ json to_json(const trace::ProcessInfo& process, const Counts& counts, bool is_ma
           {"unattributed_major_faults", process.unattributed_major},
           {"lost_fault_records", process.lost_fault_records},
           {"lost_call_records", process.lost_call_records},
+          {"lost_task_records", process.lost_task_records},
           {"lost_heap_events", process.lost_heap_events},
           {"rss_peak_bytes", process.rss_peak_bytes},
           {"rss_end_bytes", process.rss_end_bytes},
@@ -102,7 +105,7 @@ void print(const trace::ProcessInfo& process, const Counts& counts, bool is_main
              process.minor_faults, process.major_faults);
   fmt::print("  of those:           {} by the recorder itself, {} minor and {} major seen by no event\n", process.recorder_faults,
              process.unattributed_minor, process.unattributed_major);
-  fmt::print("  memory calls:       {}\n", counts.calls);
+  fmt::print("  memory calls:       {}; {} mappings seen\n", counts.calls, counts.mappings);
   fmt::print("  resident:           peak {:.1f} MiB, end {:.1f} MiB (without {:.1f} MiB of the recorder)\n", mib(process.rss_peak_bytes),
              mib(process.rss_end_bytes), mib(process.recorder_rss_bytes));
   fmt::print("  allocator:          {}{}\n", process.allocator.empty() ? "unknown" : process.allocator,
@@ -110,10 +113,10 @@ void print(const trace::ProcessInfo& process, const Counts& counts, bool is_main
   if (!process.tunables.empty()) fmt::print("  GLIBC_TUNABLES:     {}\n", process.tunables);
   if (!process.environment.empty()) fmt::print("  environment:        {}\n", joined(process.environment));
   if (!process.exit_seen) fmt::print("  end:                not reported (killed, still running, or not entered)\n");
-  const std::uint64_t lost = process.lost_fault_records + process.lost_call_records + process.lost_heap_events;
+  const std::uint64_t lost = process.lost_fault_records + process.lost_call_records + process.lost_task_records + process.lost_heap_events;
   if (lost != 0) {
-    fmt::print("  lost:               {} fault, {} call, {} malloc records\n", process.lost_fault_records, process.lost_call_records,
-               process.lost_heap_events);
+    fmt::print("  lost:               {} fault, {} call, {} process and mapping, {} malloc records\n", process.lost_fault_records,
+               process.lost_call_records, process.lost_task_records, process.lost_heap_events);
   }
 }
 
@@ -148,6 +151,8 @@ class InfoCommand : public Command {
                   {"faults_recorded", meta.faults_recorded},
                   {"kernel_mode_faults", meta.kernel_mode_faults},
                   {"calls_exact", meta.calls_exact},
+                  {"fault_access", meta.fault_access},
+                  {"mappings_recorded", meta.mappings_recorded},
                   {"missing", meta.missing},
                   {"damage", recording->damage() ? json(*recording->damage()) : json(nullptr)},
                   {"costs", to_json(meta.costs)},

@@ -43,6 +43,7 @@ class RecordCommand : public Command {
     app.add_option("-o,--output", options_.output, "where to write (default: faultline.COMMAND.PID.fl)");
     app.add_flag("!--no-stacks", options_.stacks, "no call stacks");
     app.add_flag("!--no-faults", options_.faults, "no page faults");
+    app.add_flag("!--no-fault-access", options_.fault_access, "not whether page faults were reads or writes");
     app.add_option("--calls", calls_, "memory calls: exact (kernel tracepoints), wrapped (through the dynamic symbols), none")
         ->check(CLI::IsMember({"auto", "exact", "wrapped", "none"}));
     app.add_option("--allocator", allocator_, "own: what the program links; glibc: forward to libc's malloc instead")
