@@ -11,7 +11,7 @@ help:
 	@echo "make test        build and run every test"
 	@echo "make test-asan   the tests under ASan and UBSan       make test-clang  build everything with clang"
 	@echo "make bench       print the tables of measurements (minutes)"
-	@echo "make soak        long random campaigns against the kernel and libc: SECONDS=600"
+	@echo "make soak        long random campaigns against the kernel and libc: SECONDS=600, or PROGRAMS=1000000"
 	@echo "make fuzz        fuzz the readers of recordings and of ELF files: SECONDS=60 each"
 	@echo "make build       only build, into $(BUILD)"
 
@@ -45,7 +45,7 @@ bench:
 	@bench/run $(BUILD)
 
 soak: build
-	@scripts/soak $(BUILD) $(or $(SECONDS),600)
+	@scripts/soak $(BUILD) $(if $(PROGRAMS),$(PROGRAMS)p,$(or $(SECONDS),600)) $(SEED)
 
 fuzz:
 	@scripts/install-dependencies build sanitize

@@ -120,6 +120,7 @@ class AddressSpace {
   const PageTable& page_table() const { return table_; }
   const Statistics& statistics() const { return statistics_; }
   const MappedPages& mapped() const { return mapped_; }
+  std::uint64_t peak_mapped_pages() const { return peak_mapped_ > mapped_.total ? peak_mapped_ : mapped_.total; }  // VmPeak
   const ResourceLimits& limits() const { return limits_; }
   const Capabilities& capabilities() const { return capabilities_; }
   const Layout& layout() const { return layout_; }
@@ -250,6 +251,7 @@ class AddressSpace {
     mapped_.add(vma.flags, pages);
   }
   void count_unmapped(const Vma& vma, std::uint64_t pages) {
+    if (mapped_.total > peak_mapped_) peak_mapped_ = mapped_.total;  // update_hiwater_vm()
     statistics_.of(vma.tag).mapped_pages -= pages;
     mapped_.remove(vma.flags, pages);
     if ((vma.flags & kVmAccount) != 0) frames_.commit().uncharge(pages);
@@ -262,6 +264,7 @@ class AddressSpace {
   Capabilities capabilities_;
   VmFlags default_flags_ = 0;  // mm->def_flags: what mlockall(MCL_FUTURE) gives every new mapping
   MappedPages mapped_;
+  std::uint64_t peak_mapped_ = 0;  // mm->hiwater_vm: brought up to date when something goes
   std::uint64_t stray_locked_ = 0;  // pages VmLck counts although no mapping is locked for them; see after_dont_unmap()
   std::uint64_t brk_ = 0;
   FaultOrigin fault_origin_ = FaultOrigin::access;

@@ -79,6 +79,7 @@ Access AddressSpace::write_to_protected(Vma& vma, Pte& pte, FrameUser user) {
   const std::optional<Pfn> pfn = frames_.allocate_for(FrameUse::anonymous, user);
   if (!pfn) return Access::out_of_memory;
   drop_entry(vma, pte, user);
+  frames_.at(*pfn).lazy_free = (vma.flags & kVmDroppable) != 0;
   pte = Pte::make(*pfn, entry_flags(vma, true) | Pte::kAccessed | Pte::kDirty);
   count_resident(vma, FrameUse::anonymous, 1);
   return fault_done(vma, FaultPath::cow_copy);
@@ -107,7 +108,7 @@ void AddressSpace::note_peak() {
 void AddressSpace::prepare_anon_vma(Vma& vma) {
   const auto compatible = [](const Vma& low, const Vma& high) {
     return low.end == high.start && low.kind == high.kind && low.file == high.file && low.backing == high.backing && low.tag == high.tag &&
-           ((low.flags ^ high.flags) & ~kVmAccess) == 0 && low.pgoff + low.pages() == high.pgoff;
+           ((low.flags ^ high.flags) & ~(kVmAccess | kVmSticky)) == 0 && low.pgoff + low.pages() == high.pgoff;
   };
   const Vma* above = vmas_.find(vma.end);
   const Vma* below = vmas_.before(vma.start);

@@ -7,6 +7,7 @@ namespace faultline::mm {
 // What lies in the range is given up. The mapping counts as faulted in: a fork has to copy the markers.
 Result<void, Errno> AddressSpace::install_guards(Vma& vma, std::uint64_t start, std::uint64_t end) {
   if ((vma.flags & (kVmSpecial | kVmLocked)) != 0) return fail(Errno::inval);
+  vma.flags |= kVmMaybeGuard;
   if (vma.anon_vma == nullptr) prepare_anon_vma(vma);
   zap(vma, start, end);
   for (std::uint64_t at = start; at < end; at += kPageSize) {

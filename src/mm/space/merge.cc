@@ -9,7 +9,8 @@ namespace faultline::mm {
 namespace {
 
 bool same_kind(const Vma& a, const Vma& b) {
-  return a.flags == b.flags && (a.flags & kVmSpecial) == 0 && a.kind == b.kind && a.file == b.file && a.backing == b.backing && a.tag == b.tag;
+  return ((a.flags ^ b.flags) & ~kVmSticky) == 0 && (a.flags & kVmSpecial) == 0 && a.kind == b.kind && a.file == b.file &&
+         a.backing == b.backing && a.tag == b.tag;
 }
 // Pages faulted in on both sides must belong to one anon_vma: a page's reverse mapping names it.
 bool anon_vmas_agree(const AnonChain* a, const AnonChain* b) { return a == nullptr || b == nullptr || a->own == b->own; }
@@ -60,6 +61,7 @@ Vma* AddressSpace::merge_new(MergeRequest request, bool only_expand) {
     std::uint64_t end = request.range.end;
     AnonChain* const next_chain = right ? request.next->anon_vma : nullptr;
     VmaTree::set_anon_vma(*request.prev, first_set(request.prev->anon_vma, request.range.anon_vma, next_chain));
+    request.prev->flags |= (request.range.flags | (right ? request.next->flags : 0)) & kVmSticky;
     if (right) {
       end = request.next->end;
       vmas_.erase(request.next->start);
@@ -70,6 +72,7 @@ Vma* AddressSpace::merge_new(MergeRequest request, bool only_expand) {
   }
   request.next->pgoff = request.range.pgoff;
   VmaTree::set_anon_vma(*request.next, first_set(request.next->anon_vma, request.range.anon_vma));
+  request.next->flags |= request.range.flags & kVmSticky;
   vmas_.resize(*request.next, request.range.start, request.next->end);
   return request.next;
 }
@@ -120,6 +123,7 @@ Result<void, Errno> AddressSpace::modify(Vma& vma, std::uint64_t start, std::uin
       const std::uint64_t prev_start = request.prev->start;
       AnonChain* const next_chain = right ? request.next->anon_vma : nullptr;
       VmaTree::set_anon_vma(*request.prev, first_set(request.prev->anon_vma, next_chain, middle.anon_vma));
+      request.prev->flags |= (flags | (right ? request.next->flags : 0)) & kVmSticky;
       const std::uint64_t merged_end = right ? request.next->end : end;
       if (right) vmas_.erase(request.next->start);
       if (at_end) {
@@ -137,6 +141,7 @@ Result<void, Errno> AddressSpace::modify(Vma& vma, std::uint64_t start, std::uin
       const std::uint64_t next_end = request.next->end;
       request.next->pgoff = request.range.pgoff;
       VmaTree::set_anon_vma(*request.next, first_set(request.next->anon_vma, middle.anon_vma));
+      request.next->flags |= flags & kVmSticky;
       if (at_start) {
         vmas_.erase(middle.start);
       } else {

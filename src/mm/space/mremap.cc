@@ -184,7 +184,9 @@ Result<VirtAddr, Errno> AddressSpace::move_mapping(const MremapArguments& argume
     after_dont_unmap(from, from + old_length);
     return VirtAddr(to);
   }
+  const std::uint64_t peak = peak_mapped_;  // for a moment both places were mapped: that is no peak
   if (old_length > 0) FL_CHECK(unmap_range(from, from + old_length));
+  peak_mapped_ = peak;
   return VirtAddr(to);
 }
 

@@ -54,6 +54,56 @@ std::uint64_t field(std::string_view text, std::string_view name) {
   return at == std::string_view::npos ? 0 : std::strtoull(text.data() + at + name.size(), nullptr, 10);
 }
 
+// The lines the twin can know; its peaks and file pages are not the child's.
+std::string difference_in_status(std::string_view real, std::string_view twin) {
+  std::string difference;
+  for (const char* name : {"VmSize:", "VmLck:", "VmPin:", "RssAnon:", "VmData:", "VmStk:", "VmPTE:", "VmSwap:"}) {
+    if (field(real, name) != field(twin, name)) {
+      difference += fmt::format("  {} kernel {} kB, twin {} kB\n", name, field(real, name), field(twin, name));
+    }
+  }
+  return difference;
+}
+
+std::string_view line_of(std::string_view& text) {
+  const std::size_t end = std::min(text.find('\n'), text.size() - 1);
+  const std::string_view line = text.substr(0, end + 1);
+  text.remove_prefix(end + 1);
+  return line;
+}
+
+std::string difference_in_lines(std::string_view real, std::string_view twin) {
+  while (!real.empty() && !twin.empty()) {
+    const std::string_view one = line_of(real);
+    const std::string_view other = line_of(twin);
+    if (one != other) return fmt::format("  kernel: {}  twin:   {}", one, other);
+  }
+  return real.size() == twin.size() ? "" : "  one text is longer\n";
+}
+
+// Anonymous mappings byte for byte but for two lines, of the others the first line: which pages of its files the child shares with others
+// the twin cannot know.
+std::string difference_in_smaps(std::string_view real, std::string_view twin) {
+  bool whole = false;
+  std::string_view header;
+  while (!real.empty() && !twin.empty()) {
+    const std::string_view one = line_of(real);
+    const std::string_view other = line_of(twin);
+    if (one.find('-') < 17) {
+      header = one;
+      whole = one.find('/') == std::string_view::npos && (one.find('[') == std::string_view::npos ||
+                                                          one.find("[stack]") != std::string_view::npos ||
+                                                          one.find("[heap]") != std::string_view::npos);
+      if (one == other) continue;
+    } else if (!whole || one == other || one.rfind("Referenced:", 0) == 0 || one.rfind("LazyFree:", 0) == 0) {
+      // Two lines tell of reclaim's lists: PG_referenced, and the batch of up to 31 pages that MADV_FREE has not marked yet.
+      continue;
+    }
+    return fmt::format("  {}  kernel: {}  twin:   {}", header, one, other);
+  }
+  return real.size() == twin.size() ? "" : "  one smaps is longer\n";
+}
+
 // Where two lists of observations part.
 std::string first_difference(const Program& program, std::span<const std::uint64_t> real, std::span<const std::uint64_t> expected) {
   for (std::size_t call = 0; call <= program.size() && !expected.empty() && real.size() >= 4; ++call) {
@@ -78,33 +128,31 @@ void Campaign::restart() {
   twin_ = std::make_unique<Twin>(*kernel_);
 }
 
-Watch Campaign::watch_for(std::uint64_t) const { return {.room_pages = shape_.room * 2, .texts = kStatusText}; }
+Watch Campaign::watch_for(std::uint64_t seed) const {
+  const bool texts = seed % (16 * batch_) < batch_;  // smaps costs as much as a program
+  return {.room_pages = shape_.room * 2, .texts = kStatusText | (texts ? kSmapsText | kMapsText : 0)};
+}
 
-// What /proc/PID/status counts, against the twin's counters.
-std::string Campaign::difference_in_texts(std::span<const std::uint64_t> words, std::size_t& at, const Watch& watch) const {
-  if ((watch.texts & kStatusText) == 0) return {};
-  const std::size_t size = words[at];
-  const std::string_view text(reinterpret_cast<const char*>(&words[at + 1]), size);
-  at += 1 + (size + 7) / 8;
-  const mm::AddressSpace& space = twin_->space();
-  const mm::MappedPages& mapped = space.mapped();
-  const auto kib = [](std::uint64_t pages) { return pages * (kPage / 1024); };
-  const struct {
-    const char* name;
-    std::uint64_t twin;
-  } counted[] = {{"VmSize:", kib(mapped.total)},
-                 {"VmLck:", kib(mapped.locked)},
-                 {"VmData:", kib(mapped.data)},
-                 {"VmStk:", kib(mapped.stack)},
-                 {"VmPTE:", kib(space.page_table().table_pages())},
-                 {"RssAnon:", kib(space.statistics().of(mm::VmaTag::other).resident_pages +
-                                  space.statistics().of(mm::VmaTag::heap).resident_pages)}};
-  std::string difference;
-  for (const auto& one : counted) {
-    const std::uint64_t real = field(text, one.name);
-    if (real != one.twin) difference += fmt::format("  {} kernel {} kB, twin {} kB\n", one.name, real, one.twin);
-  }
+// The /proc texts the child wrote after a program, against the twin's.
+std::string Campaign::difference_in_texts(std::span<const std::uint64_t> words, std::size_t& at, const Texts& twin) {
+  const auto next = [&] {
+    const std::size_t size = words[at];
+    const std::string_view text(reinterpret_cast<const char*>(&words[at + 1]), size);
+    at += 1 + (size + 7) / 8;
+    return text;
+  };
+  std::string difference = difference_in_status(next(), twin.status);
+  if (!twin.smaps.empty()) difference += difference_in_smaps(next(), twin.smaps);
+  if (!twin.maps.empty()) difference += difference_in_lines(next(), twin.maps);
   return difference;
+}
+
+Texts Campaign::twin_texts(const Watch& watch) const {
+  Texts texts;
+  texts.status = mm::status_text(twin_->space(), twin_->names());
+  if ((watch.texts & kSmapsText) != 0) texts.smaps = mm::smaps_text(twin_->space(), twin_->names());
+  if ((watch.texts & kMapsText) != 0) texts.maps = mm::maps_text(twin_->space(), twin_->names());
+  return texts;
 }
 
 // Runs programs from first_seed on; how many were the same. bad: 1 when the one after these differed.
@@ -118,48 +166,36 @@ std::uint64_t Campaign::run_batch(std::uint64_t first_seed, std::uint64_t most, 
   }
   const Watch watch = watch_for(first_seed);
   kernel_->start(calls, watch);
-  std::vector<std::uint64_t> expected;
-  std::vector<std::size_t> ends;  // of each program's words
-  std::span<const std::uint64_t> words;
-  std::size_t at = 0;
-  std::uint64_t good = 0;
-  bool waited = false;
-  for (const Program& program : programs) {
-    expected.clear();
-    const auto step = [&](const Call& call) {
-      const Answer answer = twin_->run(call);
-      twin_->observe(answer, watch, expected);
-    };
-    step({Op::reset});
-    for (const Step& one : program) step(one.call);
-    const bool thorough = (first_seed + good) % 16 == 0;
-    if (thorough) twin_->machine().check_invariants();
-    if (!waited) {
-      words = kernel_->finish();
-      waited = true;
-      if (words.empty()) {  // too much for the area: again with fewer
-        batch_ = std::max<std::uint64_t>(1, batch_ / 2);
-        restart();
-        return 0;
-      }
-    }
-    const bool same = words.size() - at >= expected.size() &&
-                      std::memcmp(words.data() + at, expected.data(), expected.size() * sizeof(std::uint64_t)) == 0;
-    if (!same) {
-      in_batch_ = first_difference(program, words.subspan(at), expected);
-      bad = 1;
-      return good;
-    }
-    at += expected.size();
-    in_batch_ = difference_in_texts(words, at, watch);
-    if (!in_batch_.empty()) {
-      bad = 1;
-      return good;
-    }
-    ++good;
-    calls_ += program.size();
+  // The twin's turn while the kernel works.
+  std::vector<std::vector<std::uint64_t>> expected(programs.size());
+  std::vector<Texts> texts(programs.size());
+  for (std::size_t i = 0; i < programs.size(); ++i) {
+    twin_->observe(twin_->run({Op::reset}), watch, expected[i]);
+    for (const Step& one : programs[i]) twin_->observe(twin_->run(one.call), watch, expected[i]);
+    if ((first_seed + i) % 16 == 0) twin_->machine().check_invariants();
+    texts[i] = twin_texts(watch);
   }
-  return good;
+  const std::span<const std::uint64_t> words = kernel_->finish();
+  if (words.empty()) {  // too much for the area: again with fewer
+    batch_ = std::max<std::uint64_t>(1, batch_ / 2);
+    restart();
+    return 0;
+  }
+  std::size_t at = 0;
+  for (std::uint64_t good = 0; good < programs.size(); ++good) {
+    const std::vector<std::uint64_t>& one = expected[good];
+    bad = 1;
+    if (words.size() - at < one.size() || std::memcmp(words.data() + at, one.data(), one.size() * sizeof one[0]) != 0) {
+      in_batch_ = first_difference(programs[good], words.subspan(at), one);
+      return good;
+    }
+    at += one.size();
+    in_batch_ = difference_in_texts(words, at, texts[good]);
+    if (!in_batch_.empty()) return good;
+    bad = 0;
+    calls_ += programs[good].size();
+  }
+  return programs.size();
 }
 
 std::string Campaign::compare(const Program& program) {
@@ -183,7 +219,7 @@ std::string Campaign::compare(const Program& program) {
       return story;
     }
   }
-  const std::string texts = difference_in_texts(words, at, watch);
+  const std::string texts = difference_in_texts(words, at, twin_texts(watch));
   restart();
   return texts.empty() ? texts : story + texts;
 }

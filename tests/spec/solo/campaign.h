@@ -12,6 +12,11 @@
 
 namespace faultline::spec::solo {
 
+// What /proc says after a program; empty where nobody asked.
+struct Texts {
+  std::string status, smaps, maps;
+};
+
 class Campaign {
  public:
   explicit Campaign(const Shape& shape);
@@ -45,7 +50,8 @@ class Campaign {
 
  private:
   std::uint64_t run_batch(std::uint64_t first_seed, std::uint64_t most, std::uint64_t& bad);
-  std::string difference_in_texts(std::span<const std::uint64_t> words, std::size_t& at, const Watch& watch) const;
+  static std::string difference_in_texts(std::span<const std::uint64_t> words, std::size_t& at, const Texts& twin);
+  Texts twin_texts(const Watch& watch) const;
   void restart();
   Watch watch_for(std::uint64_t seed) const;
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <new>
 #include <sstream>
@@ -27,11 +28,15 @@ std::vector<Present> read_smaps(pid_t pid) {
     unsigned long start = 0;
     unsigned long end = 0;
     if (::sscanf(line.c_str(), "%lx-%lx ", &start, &end) == 2 && line.find(':') > line.find(' ')) {
-      Present one{start, end, {}, {}};
+      Present one;
+      one.start = start;
+      one.end = end;
       std::istringstream words(line);
       std::string word;
-      for (int i = 0; i < 5; ++i) words >> word;
-      words >> one.name;
+      words >> word >> word >> std::hex >> one.offset >> one.device_major >> word;
+      one.device_minor = static_cast<std::uint32_t>(std::strtoul(word.c_str() + 1, nullptr, 16));
+      words >> std::dec >> one.inode >> std::ws;
+      std::getline(words, one.name);
       found.push_back(one);
     } else if (line.rfind("VmFlags:", 0) == 0) {
       found.back().flags = line.substr(8);

@@ -16,6 +16,8 @@ struct Present {
   std::uint64_t start = 0, end = 0;
   std::string name;   // as maps shows it: path, [stack], empty
   std::string flags;  // VmFlags: "rd wr mr mw me ac"
+  std::uint64_t offset = 0, inode = 0;
+  std::uint32_t device_major = 0, device_minor = 0;
 };
 
 class Kernel {

@@ -29,6 +29,7 @@ mm::VmFlags vm_flags(const std::string& letters) {
 }  // namespace
 
 Twin::Twin(const Kernel& kernel) : machine_(mm::Machine::create()) {
+  name_mappings(kernel);
   mm::AddressSpace::Layout layout;
   layout.start_brk = VirtAddr(kernel.start_brk());
   for (const Present& one : kernel.present()) {
@@ -39,17 +40,20 @@ Twin::Twin(const Kernel& kernel) : machine_(mm::Machine::create()) {
   }
   pid_ = machine_->start(layout).pid();
   machine_->process(pid_).run([&](mm::AddressSpace& space) {
-    std::uint32_t file = 0;
+    std::uint32_t number = 0;
     for (const Present& one : kernel.present()) {
+      ++number;
       if (one.name == "[vsyscall]") continue;  // in the kernel's half, no mapping of the process
       mm::Vma vma;
       vma.start = one.start;
       vma.end = one.end;
       vma.flags = vm_flags(one.flags);
       vma.pgoff = one.start / kPage;
+      if (one.inode != 0) vma.pgoff = one.offset / kPage;
+      if (one.name == "[stack]") names_.start_stack = one.end - 1;
       const bool anonymous = one.name.empty() || one.name == "[stack]" || one.name == "[heap]";
       vma.kind = anonymous ? mm::VmaKind::anonymous : mm::VmaKind::file;
-      vma.file = anonymous ? 0 : ++file;
+      vma.file = anonymous ? 0 : number;
       // Data below the break may join the heap, which mappings of different tags never do.
       if (one.end == kernel.start_brk()) vma.tag = mm::VmaTag::heap;
       space.install_mapping(vma);
@@ -57,6 +61,15 @@ Twin::Twin(const Kernel& kernel) : machine_(mm::Machine::create()) {
       for (std::uint64_t at = vma.start; at < vma.end; at += kPage) (void)space.access(VirtAddr(at), vma.writable());
     }
   });
+}
+
+void Twin::name_mappings(const Kernel& kernel) {
+  names_.command = "solo";
+  names_.of = [present = kernel.present()](const mm::Vma& vma) -> mm::MappingName {
+    if (vma.file == 0) return {};
+    const Present& one = present.at(vma.file - 1);
+    return {one.name, one.device_major, one.device_minor, one.inode};
+  };
 }
 
 Answer Twin::run(const Call& call) {
