@@ -45,7 +45,7 @@ MappingName name_of(const AddressSpace& space, const Vma& vma, const ProcNames& 
 
 void put_mapping(std::string& out, const AddressSpace& space, const Vma& vma, const ProcNames& names) {
   const char access[] = {(vma.flags & kVmRead) != 0 ? 'r' : '-', (vma.flags & kVmWrite) != 0 ? 'w' : '-',
-                         (vma.flags & kVmExec) != 0 ? 'x' : '-', (vma.flags & kVmShared) != 0 ? 's' : 'p', 0};
+                         (vma.flags & kVmExec) != 0 ? 'x' : '-', (vma.flags & kVmMayShare) != 0 ? 's' : 'p', 0};
   const MappingName name = name_of(space, vma, names);
   const bool file = !vma.anonymous() && (vma.flags & kVmSpecial) == 0;  // the vdso has no offset either
   put_header(out, vma.start, vma.end, access, file ? vma.pgoff << kPageShift : 0, name);
@@ -61,7 +61,7 @@ void put_counts(std::string& out, const SmapsCounts& counts, bool rollup) {
   if (rollup) {
     line("Pss_Anon:", counts.pss_anonymous >> 12);
     line("Pss_File:", counts.pss_file >> 12);
-    line("Pss_Shmem:", 0);
+    line("Pss_Shmem:", counts.pss_shmem >> 12);
   }
   line("Shared_Clean:", counts.shared_clean);
   line("Shared_Dirty:", counts.shared_dirty);
@@ -107,7 +107,8 @@ void put_smaps(std::string& out, std::uint64_t bytes, const SmapsCounts& counts,
 constexpr std::uint64_t kVsyscall = 0xffff'ffff'ff60'0000;
 
 struct Resident {
-  std::uint64_t anonymous = 0, file = 0;  // pages
+  std::uint64_t anonymous = 0, file = 0, shmem = 0;  // pages
+  std::uint64_t all() const { return anonymous + file + shmem; }
 };
 
 Resident resident_of(const AddressSpace& space) {
@@ -115,6 +116,7 @@ Resident resident_of(const AddressSpace& space) {
   for (const TagStatistics& tag : space.statistics().by_tag) {
     resident.anonymous += tag.resident_pages;
     resident.file += tag.resident_file_pages;
+    resident.shmem += tag.resident_shmem_pages;
   }
   return resident;
 }
@@ -166,7 +168,7 @@ std::string smaps_rollup_text(const AddressSpace& space) {
 std::string statm_text(const AddressSpace& space, const ProcNames& names) {
   const Resident resident = resident_of(space);
   const MappedPages& mapped = space.mapped();
-  return fmt::format("{} {} {} {} 0 {} 0\n", mapped.total, resident.anonymous + resident.file, resident.file, code_pages(names),
+  return fmt::format("{} {} {} {} 0 {} 0\n", mapped.total, resident.all(), resident.file + resident.shmem, code_pages(names),
                      mapped.data + mapped.stack);
 }
 
@@ -184,10 +186,10 @@ std::string status_text(const AddressSpace& space, const ProcNames& names) {
   line("VmLck:", mapped.locked);
   line("VmPin:", 0);
   line("VmHWM:", space.statistics().peak_resident_pages);
-  line("VmRSS:", resident.anonymous + resident.file);
+  line("VmRSS:", resident.all());
   line("RssAnon:", resident.anonymous);
   line("RssFile:", resident.file);
-  line("RssShmem:", 0);
+  line("RssShmem:", resident.shmem);
   line("VmData:", mapped.data);
   line("VmStk:", mapped.stack);
   line("VmExe:", code);
@@ -205,7 +207,7 @@ std::string stat_text(const Process& process, const ProcNames& names) {
   field[10] = process.faults().minor;
   field[12] = process.faults().major;
   field[23] = space.mapped().total << kPageShift;
-  field[24] = resident.anonymous + resident.file;
+  field[24] = resident.all();
   field[25] = kUnlimited;
   field[26] = names.start_code;
   field[27] = names.end_code;

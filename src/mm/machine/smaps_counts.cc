@@ -18,7 +18,7 @@ void SmapsCounts::add(const AddressSpace& space, const Vma& vma) {
     if (pte.accessed()) referenced += kPageSize;
     (shared ? (pte.dirty() ? shared_dirty : shared_clean) : (pte.dirty() ? private_dirty : private_clean)) += kPageSize;
     pss += share;
-    (anon ? pss_anonymous : pss_file) += share;
+    (anon ? pss_anonymous : (frame.use == FrameUse::shmem ? pss_shmem : pss_file)) += share;
     if (pte.dirty()) pss_dirty += share;
     if ((vma.flags & kVmLocked) != 0) pss_locked += share;
   });

@@ -15,6 +15,7 @@ mm::VmFlags vm_flags(const std::string& letters) {
     if (word == "wr") flags |= mm::kVmWrite;
     if (word == "ex") flags |= mm::kVmExec;
     if (word == "sh") flags |= mm::kVmShared;
+    if (word == "ms") flags |= mm::kVmMayShare;
     if (word == "gd") flags |= mm::kVmGrowsDown;
     if (word == "ac") flags |= mm::kVmAccount;
     if (word == "nr") flags |= mm::kVmNoReserve;
@@ -83,7 +84,7 @@ Answer Twin::run(const Call& call) {
 
 void Twin::put_maps(std::uint64_t start, std::uint64_t end, std::uint64_t origin, std::vector<std::uint64_t>& words) const {
   for (const mm::Vma* vma = space().vmas().find(start); vma != nullptr && vma->start < end; vma = space().vmas().find(vma->end)) {
-    const std::uint64_t access = (vma->flags & mm::kVmAccess) | ((vma->flags & mm::kVmShared) != 0 ? 8 : 0);
+    const std::uint64_t access = (vma->flags & mm::kVmAccess) | ((vma->flags & mm::kVmMayShare) != 0 ? 8 : 0);
     words.push_back(packed((vma->start - origin) / kPage, (vma->end - origin) / kPage, access));
   }
 }
@@ -96,7 +97,7 @@ void Twin::put_pages(std::uint64_t start, std::uint64_t end, std::uint64_t origi
     std::uint64_t state = kPageGuard | kPageSwapped;
     if (!pte.guard()) {
       state = kPagePresent | (pte.zero_page() ? kPageZero : 0);
-      if (pte.maps_frame() && machine_->frames().at(pte.pfn()).use == mm::FrameUse::file) state |= kPageFile;
+      if (pte.maps_frame() && machine_->frames().at(pte.pfn()).use != mm::FrameUse::anonymous) state |= kPageFile;
     }
     const std::uint64_t page = (at - origin) / kPage;
     if (last_end == page && last_state == state) {
