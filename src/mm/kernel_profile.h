@@ -11,6 +11,8 @@ namespace faultline::mm {
 
 inline constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 
+enum class ThpMode : std::uint8_t { always, madvise, never };  // sysfs transparent_hugepage/enabled
+
 struct KernelProfile {
   std::string_view name = "linux-6.18";
   std::uint64_t task_end = 0x7fff'ffff'f000;  // TASK_SIZE with 4 levels: one guard page below 2^47
@@ -24,6 +26,8 @@ struct KernelProfile {
   bool madvise_frees_tables = true;           // since 6.14 (PT_RECLAIM): MADV_DONTNEED of 2 MiB gives its table back too
   bool mremap_moves_many_vmas = true;         // since 6.17: MREMAP_FIXED with equal lengths may span several VMAs
 
+  ThpMode thp = ThpMode::madvise;             // as this machine has it
+  bool huge_zero_page = true;                 // sysfs transparent_hugepage/use_zero_page
   std::uint64_t fault_around_pages = 16;      // debugfs fault_around_bytes: cached neighbours mapped with a page that is read
   bool maps_whole_folios = true;              // since 6.18: a fault on a file's large folio maps all of it
 

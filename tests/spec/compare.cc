@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 
 #include "kernel_process.h"
@@ -18,17 +19,26 @@ struct Pair {
   std::unique_ptr<Process> kernel_child, twin_child;  // for all but process 0
 };
 
-std::string difference_of(Pair& pair, const char*& what) {
+std::string difference_of(Pair& pair, bool huge, const char*& what) {
   const auto real_maps = pair.kernel->mappings();
   const auto twin_maps = pair.twin->mappings();
   what = "mappings";
   if (real_maps != twin_maps) return fmt::format("  kernel: {}\n  twin:   {}", to_string(real_maps), to_string(twin_maps));
   what = "pages";
-  const auto real_pages = pair.kernel->pages(kWindow, 2 * kRoom * kPage);
-  const auto twin_pages = pair.twin->pages(kWindow, 2 * kRoom * kPage);
+  const std::uint64_t room = huge ? 8 * 512 : 2 * kRoom;
+  const auto real_pages = pair.kernel->pages(kWindow, room * kPage);
+  const auto twin_pages = pair.twin->pages(kWindow, room * kPage);
+  if (real_pages != twin_pages && huge) {
+    const std::size_t at = static_cast<std::size_t>(std::mismatch(real_pages.begin(), real_pages.end(), twin_pages.begin()).first - real_pages.begin());
+    return fmt::format("  from W+{} on, kernel {} twin {}", at, real_pages[at], twin_pages[at]);
+  }
   if (real_pages != twin_pages) {
     return fmt::format("  kernel: {}\n  twin:   {}", fmt::join(real_pages, ""), fmt::join(twin_pages, ""));
   }
+  what = "huge pages";
+  const std::uint64_t real_huge = huge ? pair.kernel->huge_bytes() : 0;
+  const std::uint64_t twin_huge = huge ? pair.twin->huge_bytes() : 0;
+  if (real_huge != twin_huge) return fmt::format("  kernel: {:#x}\n  twin:   {:#x}", real_huge, twin_huge);
   return {};
 }
 
@@ -38,6 +48,7 @@ std::string compare(KernelProcess& kernel, const Program& program) {
   TwinProcess twin;
   kernel.run({Op::reset});
   std::vector<std::unique_ptr<TestFile>> files;
+  bool huge = false;
   std::map<std::uint32_t, Pair> processes;
   processes[0].kernel = &kernel;
   processes[0].twin = &twin;
@@ -58,6 +69,10 @@ std::string compare(KernelProcess& kernel, const Program& program) {
       made.kernel = made.kernel_child.get();
       made.twin = made.twin_child.get();
       processes[child] = std::move(made);
+    } else if (call.op == Op::huge) {
+      huge = call.a != 0;
+      pair.kernel->allow_huge_pages(huge);
+      pair.twin->allow_huge_pages(huge);
     } else if (call.op == Op::open) {
       files.push_back(std::make_unique<TestFile>(static_cast<FileKind>(call.b), call.c, call.d));
       pair.kernel->open(static_cast<std::uint32_t>(call.a), *files.back(), call.e == 0);
@@ -76,7 +91,7 @@ std::string compare(KernelProcess& kernel, const Program& program) {
     }
     for (auto& [number, one] : processes) {
       const char* what = "";
-      const std::string difference = difference_of(one, what);
+      const std::string difference = difference_of(one, huge, what);
       if (!difference.empty()) return fmt::format("{} of process {}\n{}{}", what, number, story, difference);
     }
   }

@@ -21,6 +21,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <fstream>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -204,8 +205,10 @@ Answer perform(const Call& call, const Mailboxes::Shared& shared, const Mailbox&
       for (const std::uint64_t resource : {RLIMIT_AS, RLIMIT_DATA}) set_limit({Op::limit, resource, 0, 1}, shared.in_use);
       set_limit({Op::limit, RLIMIT_STACK, 8 << 20}, shared.in_use);
       set_limit({Op::limit, RLIMIT_MEMLOCK, 8 << 20}, shared.in_use);
+      ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
       for (int slot = 0; slot < 4; ++slot) ::close(kFirstFile + slot);
       return {};
+    case Op::huge: return result_of(::prctl(PR_SET_THP_DISABLE, call.a == 0 ? 1 : 0, 0, 0, 0));
     case Op::open: return open_file(call, box.path);
     case Op::map_file:
       return place_of(::syscall(SYS_mmap, call.a, call.b, call.c, call.d, kFirstFile + static_cast<int>(call.e >> 32),
@@ -394,6 +397,20 @@ std::vector<Mapping> KernelProcess::between(std::uint64_t start, std::uint64_t e
 }
 
 std::vector<Mapping> KernelProcess::mappings() { return between(kWindow, kWindow + kWindowBytes, 0); }
+
+std::uint64_t KernelProcess::huge_bytes() {
+  std::ifstream smaps("/proc/" + std::to_string(pid_) + "/smaps");
+  std::uint64_t start = 0;
+  std::uint64_t bytes = 0;
+  for (std::string line; std::getline(smaps, line);) {
+    if (const std::size_t dash = line.find('-'); dash != std::string::npos && line.find(' ') > dash) {
+      start = std::strtoull(line.c_str(), nullptr, 16);
+    }
+    const bool inside = start >= kWindow && start < kWindow + kWindowBytes;
+    if (inside && line.rfind("AnonHugePages:", 0) == 0) bytes += std::strtoull(line.c_str() + 14, nullptr, 10) << 10;
+  }
+  return bytes;
+}
 
 std::vector<Mapping> KernelProcess::everything() { return between(0, ~std::uint64_t{0}, 0); }
 

@@ -38,6 +38,7 @@ std::string Call::to_string() const {
     case Op::open: return fmt::format("file {} = {}, {}, written by {}{}", a, b == 0 ? "disk" : "tmpfs", bytes(c), bytes(d), e != 0 ? ", read-only" : "");
     case Op::map_file: return fmt::format("mmap({}, {}, prot {}, flags {:#x}, file {}, page {})", place(a), bytes(b), c, d, e >> 32, e & 0xffff'ffff);
     case Op::truncate: return fmt::format("truncate(file {}, {})", a, bytes(b));
+    case Op::huge: return a != 0 ? "huge pages" : "no huge pages";
     case Op::fsync: return fmt::format("fsync(file {})", a);
   }
   return "?";

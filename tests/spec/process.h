@@ -18,7 +18,7 @@ inline constexpr std::uint64_t kWindowBytes = std::uint64_t{1} << 30;
 enum class Op : std::uint32_t {
   mmap, munmap, mprotect, mremap, madvise, brk, touch, reset, mmap_keep, mremap_keep, fork, exit,
   mlock, munlock, mlockall, munlockall, msync, mincore, limit,
-  open, map_file, truncate, fsync
+  open, map_file, truncate, fsync, huge
 };
 
 // One call. a..e are the arguments in the order of the system call; mmap: address length prot flags; mremap: address old new flags
@@ -26,7 +26,7 @@ enum class Op : std::uint32_t {
 // mlock: address length flags; mincore: address length, answers one bit per page (at most 63); limit: setrlimit of
 // resource a (RLIMIT_*) to b bytes more than the process used of it when it was reset, or none with c = 1.
 // open (for programs): slot kind bytes chunk, see TestFile; e 1: for reading only. map_file: address length prot flags, e
-// slot << 32 | page of the file. truncate: slot bytes. fsync: slot.
+// slot << 32 | page of the file. truncate: slot bytes. fsync: slot. huge: 1 with transparent huge pages, 0 without.
 // fork: number of the child; fork and exit are for programs (program.h), a Process has fork() and its destructor.
 // What mmap and mremap put outside the window is unmapped at once; the _keep forms leave it and answer its address.
 struct Call {
@@ -62,6 +62,9 @@ class Process {
   // The child; it has nothing of the parent's but its memory, and lives until it is destroyed.
   virtual std::unique_ptr<Process> fork() = 0;
   virtual Answer run(const Call& call) = 0;
+  // Transparent huge pages as the system has them, or none (the default).
+  virtual void allow_huge_pages(bool allow) = 0;
+  virtual std::uint64_t huge_bytes() = 0;  // of the window: AnonHugePages
   // The file behind slot 0 to 3, for this process and the children it forks from now on.
   virtual void open(std::uint32_t slot, const TestFile& file, bool writable = true) = 0;
   virtual std::vector<Mapping> mappings() = 0;  // of the window, ascending

@@ -9,10 +9,10 @@
 namespace faultline::spec {
 
 namespace {
-constexpr std::array<const char*, 23> kNames = {
+constexpr std::array<const char*, 24> kNames = {
     "mmap", "munmap", "mprotect", "mremap",  "madvise",  "brk",        "touch", "reset",   "mmap_keep", "mremap_keep",
     "fork", "exit",   "mlock",    "munlock", "mlockall", "munlockall", "msync", "mincore", "limit",
-    "open", "map_file", "truncate", "fsync"};
+    "open", "map_file", "truncate", "fsync", "huge"};
 }
 
 std::string to_text(const Program& program) {

@@ -25,6 +25,7 @@ struct Shape {
   bool every_call = false;   // locks, limits, guards and all the rest as well
   std::uint64_t room = 64;   // pages of the window that programs use: small, so that calls meet
   bool shared_memory = false;
+  bool huge_pages = false;   // four regions of 2 MiB, addresses near their edges
   bool files = false;        // begins with opening some
   bool large_folios = true;  // of those files; to be seen by root only
 };

@@ -23,6 +23,13 @@ std::uint64_t setting(const char* name, std::uint64_t otherwise) {
   return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
+bool huge_pages_by_advice() {
+  std::ifstream mode("/sys/kernel/mm/transparent_hugepage/enabled");
+  std::string text;
+  std::getline(mode, text);
+  return text.find("[madvise]") != std::string::npos;
+}
+
 void run_all(const Shape& shape, std::uint64_t otherwise) {
   const std::uint64_t programs = setting("FAULTLINE_MM_PROGRAMS", otherwise);
   const std::uint64_t first = setting("FAULTLINE_MM_SEED", 1);
@@ -43,6 +50,11 @@ void run_all(const Shape& shape, std::uint64_t otherwise) {
 TEST(RandomCalls, OneProcess) { run_all({}, 2500); }
 TEST(RandomCalls, ProcessesThatFork) { run_all({.calls = 60, .forks = true}, 500); }
 TEST(RandomCalls, SharedMemory) { run_all({.calls = 60, .forks = true, .shared_memory = true}, 500); }
+TEST(RandomCalls, HugePages) {
+  if (!huge_pages_by_advice()) GTEST_SKIP() << "SKIPPED: huge pages are not in mode madvise";
+  run_all({.huge_pages = true}, 200);
+  run_all({.forks = true, .huge_pages = true}, 100);
+}
 TEST(RandomCalls, Files) {
   for (const FileKind kind : {FileKind::disk, FileKind::tmpfs}) {
     const std::string missing = TestFile::missing(kind, false);
@@ -63,6 +75,13 @@ TEST(RandomCalls, Corpus) {
     std::stringstream text;
     text << file.rdbuf();
     const Program program = from_text(text.str());
+    const bool root = text.str().rfind("# root", 0) == 0;
+    const bool files = text.str().find(" open ") != std::string::npos;
+    const bool huge = text.str().find(" huge ") != std::string::npos;
+    if ((files && !TestFile::missing(FileKind::disk, root).empty()) || (huge && !huge_pages_by_advice())) {
+      std::printf("SKIPPED: %s: needs ext4, root or huge pages by advice\n", entry.path().c_str());
+      continue;
+    }
     EXPECT_EQ(to_text(from_text(to_text(program))), to_text(program));
     EXPECT_EQ(compare(kernel, program), "") << entry.path();
   }

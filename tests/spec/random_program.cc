@@ -20,6 +20,7 @@ class Generator {
         program.push_back({0, {Op::open, slot, below(3) == 0 ? 1u : 0u, bytes, chunk * kPage, below(6) == 0 ? 1u : 0u}});
       }
     }
+    if (shape_.huge_pages) program.push_back({0, {Op::huge, 1}});
     for (int i = 0; i < shape_.calls; ++i) {
       Step step;
       step.process = shape_.forks ? alive_[below(alive_.size())] : 0;
@@ -31,6 +32,7 @@ class Generator {
 
  private:
   Call plain() {
+    if (shape_.huge_pages) return huge_call();
     if (shape_.files && below(4) == 0) return file_call();
     switch (below(16)) {
       case 0:
@@ -142,6 +144,26 @@ class Generator {
   std::uint64_t pick(std::initializer_list<std::uint64_t> choices) { return choices.begin()[below(choices.size())]; }
   std::uint64_t page() { return kWindow + below(shape_.room) * kPage; }
   std::uint64_t address() { return below(50) == 0 ? page() + 1 + below(kPage - 1) : page(); }  // now and then misaligned
+  // An edge of a region, or near one, or in the middle.
+  std::uint64_t huge_place() { return kWindow + (below(4) * 512 + pick({0, 0, 0, 0, 1, 256, 511})) * kPage; }
+  std::uint64_t huge_length() { return pick({512, 512, 512, 1024, 1536, 1, 3, 511, 256, 513}) * kPage; }
+  Call huge_call() {
+    switch (below(18)) {
+      case 0:
+      case 1:
+      case 2: return {Op::mmap, huge_place(), huge_length(), pick({3, 3, 3, 1, 0}), 0x32};
+      case 3: return {Op::munmap, huge_place(), huge_length()};
+      case 4: return {Op::mprotect, huge_place(), huge_length(), pick({0, 1, 3, 3})};
+      case 5:
+      case 6: return {Op::mremap, huge_place(), huge_length(), huge_length(), pick({0, 1, 3, 3, 3}), huge_place()};
+      case 7:
+      case 8:
+      case 9: return {Op::madvise, huge_place(), huge_length(), pick({14, 14, 14, 14, 15})};
+      case 10:
+      case 11: return {Op::madvise, huge_place(), huge_length(), pick({4, 4, 4, 8, 20, 25, 23, 22})};
+      default: return {Op::touch, huge_place(), pick({1, 1, 3, 512, 600}) * kPage, below(3) != 0 ? 1u : 0u};
+    }
+  }
   std::uint64_t length() {
     if (below(40) == 0) return 0;
     return (1 + below(16)) * kPage - (below(10) == 0 ? below(kPage) : 0);

@@ -22,7 +22,7 @@ class SpecTest : public testing::TestWithParam<const char*> {
     }
   }
   void TearDown() override {
-    if (auto* twin = dynamic_cast<TwinProcess*>(process.get())) twin->machine().check_invariants();
+    if (auto* twin = dynamic_cast<TwinProcess*>(process.get()); twin != nullptr) twin->machine().check_invariants();
   }
   // How many pages of the range are in this state; see Process::pages().
   static std::size_t pages_in(Process& of, std::uint64_t address, std::uint64_t bytes, std::uint8_t state) {

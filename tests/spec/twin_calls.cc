@@ -122,6 +122,7 @@ Answer perform(mm::AddressSpace& space, const Call& call, InUse& in_use, bool ex
     case Op::map_file:
     case Op::truncate:
     case Op::fsync:
+    case Op::huge:
     case Op::fork:
     case Op::exit: break;
   }

@@ -29,6 +29,7 @@ struct TwinProcess::OpenFiles {
 
 TwinProcess::TwinProcess()
     : machine_(mm::Machine::create()), files_(std::make_shared<OpenFiles>()), pid_(machine_->start(kLayout).pid()) {
+  allow_huge_pages(false);
   in_use_.measure(space());
 }
 
@@ -57,6 +58,12 @@ void TwinProcess::open(std::uint32_t slot, const TestFile& file, bool writable) 
   if (files_->slots.at(slot) != nullptr) files_->slots[slot]->release();
   files_->slots[slot] = mm::OpenFile::open(object, writable, file.read_ahead());
 }
+
+void TwinProcess::allow_huge_pages(bool allow) {
+  process().run([&](mm::AddressSpace& space) { space.set_thp_disabled(!allow); });
+}
+
+std::uint64_t TwinProcess::huge_bytes() { return space().huge_bytes(VirtAddr(kWindow), VirtAddr(kWindow + kWindowBytes)).value; }
 
 TwinProcess::~TwinProcess() { machine_->exit(pid_); }
 
@@ -125,8 +132,10 @@ std::vector<std::uint8_t> TwinProcess::pages(std::uint64_t address, std::uint64_
     if (pte == nullptr || pte->none()) {
       found.push_back(0);
     } else if (pte->zero_page()) {
-      found.push_back(1);
+      found.push_back(pte->huge() ? 3 : 1);  // pagemap takes the huge zero page for a file's
     } else {
+      // Of a huge page pagemap looks at the first page only (pagemap_pmd_range()).
+      if (pte->huge()) pte = space().page_table().entry(VirtAddr(std::max(address, at / (512 * kPage) * (512 * kPage))).vpn());
       const mm::Frame& frame = machine_->frames().at(pte->pfn());
       const bool file = frame.use != mm::FrameUse::anonymous;
       found.push_back(static_cast<std::uint8_t>((file ? 3 : 1) + (frame.users == 1 ? 1 : 0)));

@@ -1,5 +1,7 @@
 #include "mm/machine/machine.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "mm/backing/file_users.h"
 
@@ -70,14 +72,14 @@ FileObject& Machine::create_file(const FileSettings& settings) {
   return *files_.emplace_back(std::make_unique<FileObject>(frames_, settings));
 }
 
-// truncate_pagecache(): entries first, private copies too, then the pages.
+// truncate_pagecache(): entries first, private copies too, then the pages. A file that grows is cut as well: a large folio
+// that was left whole beyond an earlier, smaller end meets the new one.
 void Machine::truncate(FileObject& file, std::uint64_t bytes) {
   const std::uint64_t old_end = file.pages();
   file.set_size(bytes);
   const std::uint64_t end = file.pages();
-  if (end >= old_end) return;
   for (const auto& [pid, one] : processes_) one->space_->unmap_file(file, end, old_end);
-  remove_pages(frames_, file, end, old_end + (std::uint64_t{1} << file.max_order()),
+  remove_pages(frames_, file, end, std::max(old_end, end) + (std::uint64_t{1} << file.max_order()),
                [](const FrameUser& user) { user.space->forget_entry(user.vpn); });
 }
 

@@ -30,6 +30,7 @@ std::string to_string(Pte entry) {
   if (entry.accessed()) text += " A";
   if (entry.dirty()) text += " D";
   if (entry.no_execute()) text += " NX";
+  if (entry.huge()) text += " (part of a huge page)";
   return text;
 }
 

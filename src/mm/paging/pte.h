@@ -19,6 +19,7 @@ struct Pte {
   static constexpr std::uint64_t kProtNone = 1u << 8;  // not present, yet it holds a frame: the mapping is PROT_NONE
   static constexpr std::uint64_t kZeroPage = std::uint64_t{1} << 52;  // software: pte_special, the shared zero page
   static constexpr std::uint64_t kGuard = std::uint64_t{1} << 53;  // software: PTE_MARKER_GUARD, alone: no frame, any access is SIGSEGV
+  static constexpr std::uint64_t kHuge = std::uint64_t{1} << 54;  // software: one of 512 that Linux maps by one entry a level up
   static constexpr std::uint64_t kNoExecute = std::uint64_t{1} << 63;
   static constexpr std::uint64_t kFrameMask = 0x000f'ffff'ffff'f000;
 
@@ -31,6 +32,7 @@ struct Pte {
   constexpr bool no_execute() const { return (bits & kNoExecute) != 0; }
   constexpr bool protection_none() const { return !present() && (bits & kProtNone) != 0; }
   constexpr bool zero_page() const { return (bits & kZeroPage) != 0; }
+  constexpr bool huge() const { return (bits & kHuge) != 0; }
   constexpr bool guard() const { return (bits & kGuard) != 0; }
   constexpr bool maps_frame() const { return bits != 0 && !zero_page() && !guard(); }  // counted as resident
   constexpr Pfn pfn() const { return Pfn((bits & kFrameMask) >> kPageShift); }

@@ -65,6 +65,10 @@ void AddressSpace::check_invariants() const {
         return;
       }
       FL_ASSERT(pte.present() == vma.accessible());
+      if (pte.huge()) {
+        const Pte* first = table_.entry(VirtAddr(at / entry_span(2) * entry_span(2)).vpn());
+        FL_ASSERT(vma.anonymous() && huge_page_fits(vma, at) && first->huge() && first->zero_page() == pte.zero_page());
+      }
       FL_ASSERT(pte.present() != pte.protection_none());
       FL_ASSERT(!pte.writable() || (vma.writable() && !pte.zero_page()));
       if (pte.zero_page()) return;

@@ -88,6 +88,8 @@ class AddressSpace {
   // insert_vm_struct(), _install_special_mapping().
   void install_mapping(const Vma& vma);
 
+  void set_thp_disabled(bool disabled) { thp_disabled_ = disabled; }  // prctl(PR_SET_THP_DISABLE); inherited by fork
+
   // --- the process's accesses ---
   // One access to the page of `address`. A hit costs a few nanoseconds and looks at the page table alone, as hardware does.
   Access access(VirtAddr address, bool write) {
@@ -126,6 +128,7 @@ class AddressSpace {
   const Layout& layout() const { return layout_; }
   const KernelProfile& profile() const { return profile_; }
   bool resident(VirtAddr address) const;  // has a frame of its own
+  ByteCount huge_bytes(VirtAddr start, VirtAddr end) const;  // mapped by huge pages, the zero page not counted
   void check_invariants() const;          // recomputes every counter from scratch; asserts
 
   // --- what happens to a file's page, wherever it is mapped (backing/file_users.h) ---
@@ -173,6 +176,17 @@ class AddressSpace {
   void drop_fresh_table(std::uint64_t address);
   void split_advised_folios(const Vma& vma, std::uint64_t start, std::uint64_t end);
   static void note_shared_write(const Vma& vma, std::uint64_t address);
+
+  // huge_page.cc
+  bool huge_page_allowed(const Vma& vma, bool forced) const;
+  static bool huge_page_fits(const Vma& vma, std::uint64_t address);
+  bool fault_in_huge(Vma& vma, std::uint64_t address, bool write);
+  void map_huge(const Vma& vma, std::uint64_t region, bool write, bool zero);
+  bool write_to_huge(Vma& vma, std::uint64_t address, FaultPath& path);
+  void split_huge_page(std::uint64_t address);
+  void split_owned_huge_at(std::uint64_t start, std::uint64_t end);
+  void split_huge_at(std::uint64_t start, std::uint64_t end);
+  Result<void, Errno> collapse(Vma& vma, std::uint64_t start, std::uint64_t end);
 
   // stack.cc
   Vma* expand_stack(std::uint64_t address);
@@ -267,6 +281,7 @@ class AddressSpace {
   std::uint64_t peak_mapped_ = 0;  // mm->hiwater_vm: brought up to date when something goes
   std::uint64_t stray_locked_ = 0;  // pages VmLck counts although no mapping is locked for them; see after_dont_unmap()
   std::uint64_t brk_ = 0;
+  bool thp_disabled_ = false;
   FaultOrigin fault_origin_ = FaultOrigin::access;
   VmaTree vmas_;
   PageTable table_;

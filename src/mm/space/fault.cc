@@ -33,6 +33,11 @@ Access AddressSpace::access_slowly(VirtAddr address, bool write) {
   const bool fresh_table = pte == nullptr;
   if (fresh_table) pte = table_.make_entry(address.vpn());
   if (pte == nullptr) return Access::out_of_memory;
+  // The region has no table yet: it may become one huge page.
+  if (fresh_table && huge_page_allowed(*vma, false) && huge_page_fits(*vma, address.value) &&
+      fault_in_huge(*vma, address.value, write)) {
+    return fault_done(*vma, write ? FaultPath::anon_zero_fill : FaultPath::zero_page);
+  }
   if (pte->none() && vma->backing != nullptr) return fault_in_file(*vma, address.value, write, fresh_table);
   return handle_fault(*vma, address.value, write, *pte);
 }
@@ -46,6 +51,7 @@ Access AddressSpace::handle_fault(Vma& vma, std::uint64_t address, bool write, P
   }
   if (pte.guard()) return Access::segv_maperr;  // do_swap_page(): PTE_MARKER_GUARD, no fault is counted
   FL_ASSERT(write && pte.present());
+  if (FaultPath path{}; pte.huge() && write_to_huge(vma, address, path)) return fault_done(vma, path);
   return write_to_protected(vma, pte, user);
 }
 

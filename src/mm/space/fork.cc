@@ -9,6 +9,7 @@ Result<std::unique_ptr<AddressSpace>, Errno> AddressSpace::fork() {
   if (frames_.in_use() == frames_.limit()) return fail(Errno::nomem);  // not even a root table
   auto child = std::make_unique<AddressSpace>(frames_, profile_, layout_, limits_);
   child->brk_ = brk_;
+  child->thp_disabled_ = thp_disabled_;
   child->capabilities_ = capabilities_;  // locks are not inherited, MCL_FUTURE neither
   bool enough = true;
   vmas_.for_each([&](const Vma& vma) {

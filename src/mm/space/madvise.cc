@@ -98,10 +98,11 @@ Result<void, Errno> AddressSpace::advise_vma(Vma& vma, std::uint64_t start, std:
     case Madvice::page_out:
       if ((vma.flags & (kVmPfnMap | kVmLocked)) != 0) return fail(Errno::inval);
       if (vma.backing != nullptr) split_advised_folios(vma, start, end);
+      split_owned_huge_at(start, end);
       table_.for_each(start, end, [](std::uint64_t, Pte& pte) { pte.bits &= ~Pte::kAccessed; });
       if (advice == Madvice::page_out) page_out(vma, start, end);
       return {};
-    case Madvice::collapse: return fail(Errno::inval);  // no huge pages here: no mapping allows one
+    case Madvice::collapse: return collapse(vma, start, end);
     case Madvice::guard_install: return install_guards(vma, start, end);
     case Madvice::guard_remove:
       if ((vma.flags & kVmSpecial) != 0) return fail(Errno::inval);
@@ -146,6 +147,7 @@ Result<VmFlags, Errno> AddressSpace::advised_flags(const Vma& vma, Madvice advic
 
 // madvise_free_pte_range(): the pages stay until memory is short or MADV_PAGEOUT asks; a write keeps them after all.
 void AddressSpace::free_lazily(std::uint64_t start, std::uint64_t end) {
+  split_owned_huge_at(start, end);
   table_.for_each(start, end, [this](std::uint64_t, Pte& pte) {
     if (!pte.maps_frame()) return;
     pte.bits &= ~(Pte::kDirty | Pte::kAccessed);

@@ -94,6 +94,7 @@ Result<void, Errno> AddressSpace::split(std::uint64_t at) {
 void AddressSpace::split_anyway(std::uint64_t at) {
   Vma* vma = vmas_.containing(at);
   if (vma == nullptr || vma->start == at) return;
+  split_huge_at(at, at);
   Vma upper = *vma;
   upper.start = at;
   upper.pgoff = vma->pgoff_at(at);
@@ -105,6 +106,7 @@ void AddressSpace::split_anyway(std::uint64_t at) {
 // else by splitting.
 Result<void, Errno> AddressSpace::modify(Vma& vma, std::uint64_t start, std::uint64_t end, VmFlags flags) {
   FL_ASSERT(vma.start <= start && start < end && end <= vma.end);
+  split_huge_at(start, end);
   const bool at_start = start == vma.start;
   const bool at_end = end == vma.end;
   if (at_start || at_end) {

@@ -200,6 +200,9 @@ void AddressSpace::after_dont_unmap(std::uint64_t start, std::uint64_t end) {
 }
 
 bool AddressSpace::move_page_tables(std::uint64_t from, std::uint64_t length, std::uint64_t to) {
+  // A huge page moves whole where both places are aligned alike (move_huge_pmd()).
+  const bool whole = from % profile_.huge_page_size == to % profile_.huge_page_size;
+  split_huge_at(from, from + length);
   // Tables first: the move then cannot fail half way. Where the old place has a table the new one gets one, entries or not.
   bool enough = true;
   table_.for_each_table(from, from + length, [&](std::uint64_t start, std::uint64_t end) {
@@ -210,11 +213,12 @@ bool AddressSpace::move_page_tables(std::uint64_t from, std::uint64_t length, st
   table_.for_each(from, from + length, [&](std::uint64_t at, Pte& pte) {
     Pte* target = table_.entry(VirtAddr(at - from + to).vpn());
     *target = pte;
+    if (!whole) target->bits &= ~Pte::kHuge;
     if (pte.maps_frame()) frames_.move_user(pte.pfn(), {this, VirtAddr(at).vpn()}, {this, VirtAddr(at - from + to).vpn()});
     pte = Pte{};
   });
   // Whole tables move as they are (move_normal_pmd()): the old place has none left, even if it stays mapped.
-  if (from % profile_.huge_page_size == to % profile_.huge_page_size) table_.free_empty_leaves(from, from + length);
+  if (whole) table_.free_empty_leaves(from, from + length);
   return true;
 }
 

@@ -56,6 +56,7 @@ Result<void, Errno> AddressSpace::unmap_range(std::uint64_t start, std::uint64_t
 
 // Gives back every frame of [start, end), a part of vma. Advice leaves guard markers where they are.
 void AddressSpace::zap(const Vma& vma, std::uint64_t start, std::uint64_t end, bool keep_guards) {
+  split_huge_at(start, end);
   table_.for_each(start, end, [&](std::uint64_t at, Pte& pte) {
     if (!keep_guards || !pte.guard()) drop_entry(vma, pte, {this, VirtAddr(at).vpn()});
   });

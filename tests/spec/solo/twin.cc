@@ -41,6 +41,7 @@ Twin::Twin(const Kernel& kernel) : machine_(mm::Machine::create()) {
   }
   pid_ = machine_->start(layout).pid();
   machine_->process(pid_).run([&](mm::AddressSpace& space) {
+    space.set_thp_disabled(true);  // as the child has it
     std::uint32_t number = 0;
     for (const Present& one : kernel.present()) {
       ++number;
