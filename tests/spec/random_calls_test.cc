@@ -37,14 +37,23 @@ void run_all(const Shape& shape, std::uint64_t otherwise) {
               static_cast<unsigned long long>(first + programs - 1), shape.calls);
   KernelProcess kernel;
   std::uint64_t different = 0;
+  std::uint64_t once = 0;
   for (std::uint64_t i = 0; i < programs; ++i) {
     const Program program = random_program(first + i, shape);
-    if (compare(kernel, program).empty()) continue;
+    const std::string difference = compare(kernel, program);
+    if (difference.empty()) continue;
+    // Twice in a row, or it was not the program: khugepaged and the writer of dirty pages work on their own now and then.
+    if (compare(kernel, program).empty()) {
+      std::printf("seed %llu differed once and not again: %s\n", static_cast<unsigned long long>(first + i), difference.c_str());
+      ++once;
+      continue;
+    }
     if (++different > 3) continue;
     const Program small = shrink(kernel, program);
     ADD_FAILURE() << fmt::format("seed {}: {}\nfor tests/spec/corpus:\n{}", first + i, compare(kernel, small), to_text(small));
   }
   EXPECT_EQ(different, 0u) << "programs that differ, of " << programs;
+  EXPECT_LE(once, 2 + programs / 1000) << "programs that differed once";
 }
 
 TEST(RandomCalls, OneProcess) { run_all({}, 2500); }
