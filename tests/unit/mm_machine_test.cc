@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "mm/machine/machine.h"
+#include "mm/machine/proc_text.h"
 #include "mm/space/anon_vma.h"
 
 namespace faultline::mm {
@@ -85,6 +86,33 @@ TEST(Machine, ALineOfForksReusesAncestorsNobodyUses) {
     machine->process(last).access(VirtAddr(kBase), true);
   }
   EXPECT_LE(machine->process(last).space().vmas().find(0)->anon_vma->all.size(), 4u);
+  machine->check_invariants();
+}
+
+TEST(Machine, SmapsShowsHugePages) {
+  MachineConfig config;
+  config.profile.thp = ThpMode::always;
+  const auto machine = Machine::create(config);
+  Process& process = machine->start();
+  constexpr std::uint64_t place = 0x7f00'0000'0000;
+  map(process, place, 1024);
+  process.access(VirtAddr(place + 5), true);
+  EXPECT_EQ(process.space().statistics().resident_pages, 512u);
+  EXPECT_EQ(process.faults().minor, 1u);
+  const std::string text = smaps_text(process.space(), {});
+  EXPECT_NE(text.find("AnonHugePages:      2048 kB"), std::string::npos) << text;
+  EXPECT_NE(text.find("THPeligible:           1"), std::string::npos) << text;
+  machine->check_invariants();
+}
+
+TEST(Machine, WithoutFramesForAHugePageItIsASmallOne) {
+  MachineConfig config{.frames = 100};
+  config.profile.thp = ThpMode::always;
+  const auto machine = Machine::create(config);
+  Process& process = machine->start();
+  map(process, 0x7f00'0000'0000, 1024);
+  EXPECT_EQ(process.access(VirtAddr(0x7f00'0000'0000), true), Access::minor_fault);
+  EXPECT_EQ(process.space().statistics().resident_pages, 1u);
   machine->check_invariants();
 }
 

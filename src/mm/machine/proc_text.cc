@@ -71,7 +71,8 @@ void put_counts(std::string& out, const SmapsCounts& counts, bool rollup) {
   line("Anonymous:", counts.anonymous);
   line("KSM:", 0);
   line("LazyFree:", counts.lazy_free);
-  for (const char* name : {"AnonHugePages:", "ShmemPmdMapped:", "FilePmdMapped:", "Shared_Hugetlb:", "Private_Hugetlb:", "Swap:",
+  line("AnonHugePages:", counts.anonymous_huge);
+  for (const char* name : {"ShmemPmdMapped:", "FilePmdMapped:", "Shared_Hugetlb:", "Private_Hugetlb:", "Swap:",
                            "SwapPss:"}) {
     line(name, 0);
   }
@@ -96,11 +97,11 @@ std::string flag_letters(const Vma& vma) {
   return text + '\n';
 }
 
-void put_smaps(std::string& out, std::uint64_t bytes, const SmapsCounts& counts, const std::string& letters) {
+void put_smaps(std::string& out, std::uint64_t bytes, const SmapsCounts& counts, const std::string& letters, bool huge) {
   fmt::format_to(std::back_inserter(out), "{:<16}{:>8} kB\n{:<16}{:>8} kB\n{:<16}{:>8} kB\n", "Size:", bytes >> 10,
                  "KernelPageSize:", kPageSize >> 10, "MMUPageSize:", kPageSize >> 10);
   put_counts(out, counts, false);
-  fmt::format_to(std::back_inserter(out), "THPeligible:    {:>8}\n", 0);
+  fmt::format_to(std::back_inserter(out), "THPeligible:    {:>8}\n", huge ? 1 : 0);
   out += letters;
 }
 
@@ -140,11 +141,11 @@ std::string smaps_text(const AddressSpace& space, const ProcNames& names) {
     put_mapping(out, space, vma, names);
     SmapsCounts counts;
     counts.add(space, vma);
-    put_smaps(out, vma.length(), counts, flag_letters(vma));
+    put_smaps(out, vma.length(), counts, flag_letters(vma), space.huge_page_eligible(vma));
   });
   if (names.vsyscall) {
     put_header(out, kVsyscall, kVsyscall + kPageSize, "--xp", 0, {.text = "[vsyscall]"});
-    put_smaps(out, kPageSize, {}, "VmFlags: ex \n");
+    put_smaps(out, kPageSize, {}, "VmFlags: ex \n", false);
   }
   return out;
 }

@@ -15,6 +15,7 @@ void SmapsCounts::add(const AddressSpace& space, const Vma& vma) {
     resident += kPageSize;
     if (anon) anonymous += kPageSize;
     if (anon && frame.lazy_free && !pte.dirty()) lazy_free += kPageSize;
+    if (anon && pte.huge()) anonymous_huge += kPageSize;
     if (pte.accessed()) referenced += kPageSize;
     (shared ? (pte.dirty() ? shared_dirty : shared_clean) : (pte.dirty() ? private_dirty : private_clean)) += kPageSize;
     pss += share;

@@ -128,6 +128,7 @@ class AddressSpace {
   const Layout& layout() const { return layout_; }
   const KernelProfile& profile() const { return profile_; }
   bool resident(VirtAddr address) const;  // has a frame of its own
+  bool huge_page_eligible(const Vma& vma) const;  // THPeligible: a fault may map a huge page somewhere in it
   ByteCount huge_bytes(VirtAddr start, VirtAddr end) const;  // mapped by huge pages, the zero page not counted
   void check_invariants() const;          // recomputes every counter from scratch; asserts
 

@@ -27,6 +27,10 @@ bool AddressSpace::huge_page_fits(const Vma& vma, std::uint64_t address) {
   return region_of(address) >= vma.start && region_of(address) + kRegion <= vma.end;
 }
 
+bool AddressSpace::huge_page_eligible(const Vma& vma) const {
+  return vma.length() >= kRegion && huge_page_fits(vma, vma.end - kRegion) && huge_page_allowed(vma, false);
+}
+
 // Nothing is mapped in the region. A read maps the huge zero page. Without frames for it there is no huge page.
 bool AddressSpace::fault_in_huge(Vma& vma, std::uint64_t address, bool write) {
   const bool zero = !write && profile_.huge_zero_page;
@@ -101,7 +105,7 @@ void AddressSpace::split_huge_at(std::uint64_t start, std::uint64_t end) {
 // madvise_collapse(): every huge page that fits into the range, whatever is mapped there now. It ends with EINVAL at a region
 // without a page table, where there is nothing to collapse.
 Result<void, Errno> AddressSpace::collapse(Vma& vma, std::uint64_t start, std::uint64_t end) {
-  const bool fits = (vma.end - kRegion) / kRegion * kRegion >= vma.start && vma.length() >= kRegion;
+  const bool fits = vma.length() >= kRegion && huge_page_fits(vma, vma.end - kRegion);
   if (!huge_page_allowed(vma, true) || !fits || vma.anon_vma == nullptr) return fail(Errno::inval);
   const std::uint64_t first = (start + kRegion - 1) / kRegion * kRegion;
   const std::uint64_t last = end / kRegion * kRegion;
