@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
 namespace faultline::record {
 
@@ -21,6 +23,21 @@ std::vector<std::string> read_command(trace::Pid pid) {
   std::vector<std::string> words;
   for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
   return words;
+}
+
+// mm->arg_start, field 48 of /proc/PID/stat (proc_pid_stat(5)); 0 where ptrace access is denied.
+std::uint64_t read_arg_start(trace::Pid pid) {
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  std::string text;
+  std::getline(file, text);
+  const std::size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos) return 0;
+  std::istringstream fields(text.substr(name_end + 1));
+  std::string field;
+  for (int number = 3; number <= 48; ++number) {
+    if (!(fields >> field)) return 0;
+  }
+  return std::strtoull(field.c_str(), nullptr, 10);
 }
 
 }  // namespace
@@ -51,6 +68,7 @@ ProcImage& ProcessTable::add_image(trace::Pid pid, trace::Pid parent, bool forke
   image.info.is_main = pid == main_;
   image.info.exe = read_link(fmt::format("/proc/{}/exe", pid));
   image.info.command = read_command(pid);
+  image.info.arg_start = read_arg_start(pid);
   image.info.start_ns = first ? 0 : now_ns;  // corrected at the end, when perf told when it was executed
   return image;
 }

@@ -1,7 +1,11 @@
 #include "record/reconciliation.h"
 
 #include <algorithm>
+#include <iterator>
+#include <set>
 
+#include "record/file_cache.h"
+#include "trace/cached_file_codec.h"
 #include "trace/process_text.h"
 #include "trace/recording.h"
 
@@ -49,6 +53,25 @@ void reconcile(trace::ProcessInfo& process, const ProcImage& image, const Record
   process.unattributed_major = less(process.major_faults, recorded.major);
 }
 
+// One block for all files: they are few, and looking at them comes last so that it disturbs nothing.
+void write_files(trace::BlockWriter& writer, trace::Recording& recording, const std::vector<ProcImage>& images) {
+  std::vector<trace::MappingEvent> mappings;
+  std::set<trace::Pid> seen;
+  for (const ProcImage& image : images) {
+    if (!seen.insert(image.pid).second) continue;
+    std::vector<trace::MappingEvent> own = recording.mapping_events(image.pid);
+    std::move(own.begin(), own.end(), std::back_inserter(mappings));
+  }
+  const std::vector<trace::CachedFile> files = look_at_files(mappings);
+  if (files.empty()) return;
+  std::vector<std::uint8_t> payload;
+  for (const trace::CachedFile& file : files) trace::encode_file(file, payload);
+  trace::BlockHeader header{};
+  header.kind = static_cast<std::uint16_t>(trace::BlockKind::files);
+  header.events = static_cast<std::uint32_t>(files.size());
+  writer.append(header, payload);
+}
+
 }  // namespace
 
 void write_end(trace::BlockWriter& writer, const std::string& path, std::vector<ProcImage>& images, const MainEnd& end,
@@ -80,6 +103,7 @@ void write_end(trace::BlockWriter& writer, const std::string& path, std::vector<
       image.info = std::move(process);
     }
     write_processes(images);
+    write_files(writer, **recording, images);
   }
   writer.append_text(trace::BlockKind::meta, 0, 0, trace::to_json(summary.meta));
   writer.append_text(trace::BlockKind::end, 0, 0, "");

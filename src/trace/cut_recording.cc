@@ -66,6 +66,7 @@ class CutRecording final : public Recording {
   std::vector<RssSample> rss_samples(Pid pid) override {
     return up_to_end(whole_->rss_samples(pid), [](const RssSample& sample) { return sample.time_ns; });
   }
+  std::vector<CachedFile> cached_files() override { return whole_->cached_files(); }
   std::vector<TaskEvent> tasks() override {
     return up_to_end(whole_->tasks(), [](const TaskEvent& task) { return task.time_ns; });
   }

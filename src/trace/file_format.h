@@ -31,6 +31,7 @@ enum class BlockKind : std::uint16_t {
   end = 8,      // nothing follows; an unfinished recording has none
   tasks = 9,    // system_codec.h, all processes, pid 0
   mappings = 10,  // system_codec.h, one process
+  files = 11,     // cached_file_codec.h, all files that were mapped
 };
 
 // What kinds of records a heap block holds besides events: readers skip the others.

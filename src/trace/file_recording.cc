@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "trace/cached_file_codec.h"
 #include "trace/memory_codec.h"
 #include "trace/process_text.h"
 #include "trace/system_codec.h"
@@ -297,6 +298,12 @@ std::vector<FaultEvent> FileRecording::faults(Pid pid) {
   const ProcessInfo* info = process(pid);
   if (info != nullptr) std::erase_if(faults, [&](const FaultEvent& fault) { return fault.time_ns < info->start_ns; });
   return faults;
+}
+
+std::vector<CachedFile> FileRecording::cached_files() {
+  std::vector<CachedFile> files;
+  each_payload(BlockKind::files, 0, [&](const auto& payload, std::uint16_t) { return decode_files(payload, files); });
+  return files;
 }
 
 std::vector<TaskEvent> FileRecording::tasks() {

@@ -26,6 +26,7 @@ class FileRecording final : public Recording {
   std::vector<TouchObservation> touches(Pid pid) override;
   std::vector<Module> modules(Pid pid) override;
   std::vector<RssSample> rss_samples(Pid pid) override;
+  std::vector<CachedFile> cached_files() override;
   std::vector<TaskEvent> tasks() override;
   std::vector<MappingEvent> mapping_events(Pid pid) override;
   std::vector<MemoryCall> calls_of_all_images(Pid pid) override;

@@ -65,6 +65,7 @@ void process_fields(Process& p, Visit&& visit) {
   visit("cpus_online", p.cpus_online);
   visit("exit_seen", p.exit_seen);
   visit("wait_status", p.wait_status);
+  visit("arg_start", p.arg_start);
   visit("rss_peak_bytes", p.rss_peak_bytes);
   visit("rss_end_bytes", p.rss_end_bytes);
   visit("recorder_rss_bytes", p.recorder_rss_bytes);

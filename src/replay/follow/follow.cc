@@ -102,6 +102,7 @@ class Follower {
     for (auto at = first_call; at != own.calls.end() && at->begin_ns < until && first_break == 0; ++at) {
       if (at->kind == trace::CallKind::brk && at->args[0] == 0) first_break = static_cast<std::uint64_t>(at->result);
     }
+    const std::uint64_t next = until;  // end of the image
     if (first_call != own.calls.end()) until = std::min(until, first_call->begin_ns);
     std::vector<trace::MappingEvent> mapped;
     for (const trace::MappingEvent& mapping : own.mappings) {
@@ -122,9 +123,27 @@ class Follower {
       machine_->exec(pid, layout);
     }
     mm::Process& image = machine_->process(pid);
+    const mm::FaultCounters before = image.faults();
     image.run([&](mm::AddressSpace& space) { map_image(space, mapped, task.pid, files_); });
-    known_[task.pid] = {pid, image.faults(), task.time_ns, task.time_ns};
+    touch_strings(image, task.pid, task.time_ns, next);
+    known_[task.pid] = {pid, before, task.time_ns, task.time_ns};
     ++out_.images;
+  }
+
+  // execve puts the strings of argv and envp into the new stack before the image exists, which no event tells (copy_strings()
+  // in fs/exec.c). The recorder knows where they begin for images it entered; for others the topmost page is theirs at least.
+  void touch_strings(mm::Process& image, Pid pid, std::uint64_t from_ns, std::uint64_t until_ns) const {
+    std::uint64_t start = 0, end = 0;
+    image.space().vmas().for_each([&](const mm::Vma& vma) {
+      if (vma.flags & mm::kVmGrowsDown) start = vma.start, end = vma.end;
+    });
+    if (end == 0) return;
+    std::uint64_t lowest = end - kPageSize;
+    for (const trace::ProcessInfo& info : recording_.processes()) {
+      const bool this_image = info.pid == pid && info.start_ns + kSameMomentNs >= from_ns && info.start_ns < until_ns;
+      if (this_image && info.arg_start >= start && info.arg_start < end) lowest = page_floor(info.arg_start);
+    }
+    for (std::uint64_t page = lowest; page < end; page += kPageSize) (void)image.access(VirtAddr(page), true);
   }
 
   void forget(Pid pid) {

@@ -14,7 +14,7 @@ std::string rights_of(const mm::Vma& vma) {
   if (vma.flags & mm::kVmRead) text[0] = 'r';
   if (vma.flags & mm::kVmWrite) text[1] = 'w';
   if (vma.flags & mm::kVmExec) text[2] = 'x';
-  if (vma.flags & mm::kVmShared) text[3] = 's';
+  if (vma.flags & mm::kVmMayShare) text[3] = 's';
   return text;
 }
 
