@@ -22,7 +22,7 @@ constexpr std::uint64_t kSameMomentNs = 100'000;    // two threads' faults on on
 
 class Follower {
  public:
-  explicit Follower(trace::Recording& recording) : recording_(recording), run_(read_kernel_run(recording)), machine_(mm::Machine::create()), files_(*machine_, recording.cached_files()) {}
+  explicit Follower(trace::Recording& recording) : recording_(recording), run_(read_kernel_run(recording)), machine_(mm::Machine::create()), files_(*machine_, recording.cached_files(), run_) {}
 
   Follow follow() {
     if (run_.tasks.empty()) {
@@ -233,6 +233,8 @@ class Follower {
       ++out_.faults_concurrent;
       return;
     }
+    const mm::Vma* under = actor->space().vmas().containing(fault.address);
+    if (under == nullptr || under->anonymous()) ++out_.anonymous_faults_differ;
     if (out_.fault_differences.size() < kKept) {
       const char* kinds[] = {"unknown access", "read", "write", "execute"};
       out_.fault_differences.push_back({step.time_ns, step.pid, fault.tid,
@@ -269,6 +271,7 @@ class Follower {
     out_.mappings_compared += result.mappings;
     out_.mappings_equal += result.resident_equal;
     out_.recorder_mappings += result.recorder;
+    out_.anonymous_mappings_differ += result.anonymous_differ;
     for (MappingDifference& difference : result.differences) {
       if (out_.map_differences.size() == kKept) break;
       difference.pid = info.pid;
@@ -284,7 +287,10 @@ class Follower {
 }  // namespace
 
 bool Follow::holds() const {
-  return possible && calls_matched == calls_total && faults_matched == faults_total && maps_equal == maps_compared && mappings_equal == mappings_compared;
+  constexpr std::uint64_t kOneIn = 200;
+  const bool all_equal = calls_matched == calls_total && maps_equal == maps_compared && anonymous_faults_differ == 0 && anonymous_mappings_differ == 0;
+  const bool files_within = (faults_total - faults_matched) * kOneIn <= faults_total && (mappings_compared - mappings_equal) * kOneIn <= mappings_compared;
+  return possible && all_equal && files_within;
 }
 
 Follow follow(trace::Recording& recording) { return Follower(recording).follow(); }

@@ -19,6 +19,7 @@ std::string rights_of(const mm::Vma& vma) {
 }
 
 std::uint64_t resident_bytes(const mm::AddressSpace& space, const mm::Vma& vma) {
+  if (vma.flags & mm::kVmPfnMap) return 0;  // [vvar]: frames without a struct page are not counted (vm_normal_page())
   std::uint64_t pages = 0;
   constexpr std::uint64_t kTableSpan = 512 * kPageSize;
   for (std::uint64_t at = vma.start; at < vma.end;) {
@@ -80,6 +81,7 @@ MapsCheck check_maps(const mm::AddressSpace& space, std::span<const Mapping> rec
     if (resident == *mapping.rss_bytes) {
       ++check.resident_equal;
     } else {
+      if (vma.anonymous()) ++check.anonymous_differ;
       differ(&mapping, &vma, fmt::format("{} KiB resident", *mapping.rss_bytes / 1024), fmt::format("{} KiB resident", resident / 1024));
     }
   }

@@ -13,6 +13,7 @@ namespace faultline::replay {
 struct MapsCheck {
   bool equal = true;  // addresses, rights, file offsets
   std::uint64_t mappings = 0, resident_equal = 0, recorder = 0;
+  std::uint64_t anonymous_differ = 0;  // of the unequal ones: private anonymous memory
   std::vector<MappingDifference> differences;
 };
 

@@ -1,12 +1,42 @@
 #include "replay/follow/recorded_files.h"
 
+#include <set>
+
+#include "base/units.h"
+
 namespace faultline::replay {
 
-RecordedFiles::RecordedFiles(mm::Machine& machine, std::span<const trace::CachedFile> cached) {
+namespace {
+
+using FilePage = std::tuple<std::uint32_t, std::uint64_t, std::uint64_t>;  // device, inode, page
+
+std::set<FilePage> read_from_disk(const KernelRun& run) {
+  std::set<FilePage> pages;
+  for (const auto& [pid, process] : run.processes) {
+    for (const trace::FaultEvent& fault : process.faults) {
+      if (fault.kind != trace::FaultKind::major) continue;
+      const trace::MappingEvent* under = nullptr;
+      for (const trace::MappingEvent& mapping : process.mappings) {
+        if (mapping.time_ns <= fault.time_ns && mapping.start <= fault.address && fault.address < mapping.end) under = &mapping;
+      }
+      if (under != nullptr && under->inode != 0) pages.insert({under->device, under->inode, (under->offset + fault.address - under->start) >> kPageShift});
+    }
+  }
+  return pages;
+}
+
+}  // namespace
+
+RecordedFiles::RecordedFiles(mm::Machine& machine, std::span<const trace::CachedFile> cached, const KernelRun& run) {
+  const std::set<FilePage> read = read_from_disk(run);
   for (const trace::CachedFile& file : cached) {
     mm::FileObject& object = machine.create_file({.type = file.memory_only ? mm::FileType::shmem : mm::FileType::disk, .size = file.size_bytes, .max_order = file.max_order});
     for (const trace::CachedFolio& folio : file.folios) {
-      if (folio.first < object.pages() && folio.order <= 9) (void)object.add(folio.first, folio.order, folio.marker, folio.dirty);
+      if (folio.first >= object.pages() || folio.order > 9) continue;
+      const auto first_read = read.lower_bound({file.device, file.inode, folio.first});
+      const FilePage end{file.device, file.inode, folio.first + (std::uint64_t{1} << folio.order)};
+      if (first_read != read.end() && *first_read < end) continue;
+      (void)object.add(folio.first, folio.order, folio.marker, folio.dirty);
     }
     files_[{file.device, file.inode}] = {&object, {file.window_pages, file.request_pages}};
   }

@@ -10,6 +10,7 @@
 
 #include "mm/backing/open_file.h"
 #include "mm/machine/machine.h"
+#include "replay/follow/kernel_run.h"
 #include "trace/cached_file.h"
 #include "trace/system_event.h"
 
@@ -24,7 +25,8 @@ struct FileChoice {
 
 class RecordedFiles {
  public:
-  RecordedFiles(mm::Machine& machine, std::span<const trace::CachedFile> cached);
+  // run: a page that a major fault brought in was not in the cache before, whatever the recorder found at the end.
+  RecordedFiles(mm::Machine& machine, std::span<const trace::CachedFile> cached, const KernelRun& run);
   ~RecordedFiles();
   RecordedFiles(const RecordedFiles&) = delete;
   RecordedFiles& operator=(const RecordedFiles&) = delete;
