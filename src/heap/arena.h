@@ -18,6 +18,11 @@ class Arena {
   Arena(Memory& memory, Settings& settings, const Version& version)
       : memory_(memory), settings_(settings), version_(version), headers_(memory), bins_(memory), fastbins_(memory),
         mapped_(memory) {}
+  Arena(Memory& memory, Settings& settings, const Version& version, const Arena& parent)
+      : memory_(memory), settings_(settings), version_(version), headers_(memory), bins_(memory, parent.bins_),
+        fastbins_(memory, parent.fastbins_), mapped_(memory, parent.mapped_), segments_(parent.segments_), top_(parent.top_),
+        last_remainder_(parent.last_remainder_), heap_start_(parent.heap_start_), contiguous_(parent.contiguous_),
+        system_mem_(parent.system_mem_), max_system_mem_(parent.max_system_mem_) {}
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 

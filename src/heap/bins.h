@@ -16,6 +16,10 @@ class Bins {
     for (unsigned i = 0; i < kBinCount; ++i) heads_[i] = {token(i), token(i)};
   }
 
+  // The same lists in another memory, which holds the same chunks: what fork leaves a child.
+  Bins(Memory& memory, const Bins& parent)
+      : memory_(memory), headers_(memory), heads_(parent.heads_), nonempty_(parent.nonempty_) {}
+
   static constexpr Address token(unsigned index) { return Address{index} << 4; }
   static constexpr bool is_token(Address link) { return link < (Address{kBinCount} << 4); }
 

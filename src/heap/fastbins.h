@@ -14,6 +14,8 @@ class Fastbins {
   static constexpr unsigned kCount = 10;  // chunk sizes 32, 48, ... 176
 
   explicit Fastbins(Memory& memory) : memory_(memory) {}
+  Fastbins(Memory& memory, const Fastbins& parent)
+      : maybe_nonempty(parent.maybe_nonempty), memory_(memory), heads_(parent.heads_) {}
 
   static constexpr unsigned index(std::uint64_t chunk_size) { return static_cast<unsigned>(chunk_size >> 4) - 2; }
   Address head(unsigned i) const { return heads_[i]; }

@@ -21,6 +21,14 @@ class Heap {
   Heap(Memory& memory, const Parameters& parameters)
       : memory_(memory), parameters_(parameters), settings_(parameters), headers_(memory),
         arena_(memory, settings_, parameters_.version) {}
+  // A child after fork, in a memory that holds what the parent's did. Only the thread that forked goes on there: the caches of
+  // the others are lost to the child, their blocks stay handed out. Linux and glibc: __malloc_fork_unlock_child().
+  Heap(Memory& memory, const Heap& parent, ThreadId forking)
+      : memory_(memory), parameters_(parent.parameters_), settings_(parent.settings_), headers_(memory),
+        arena_(memory, settings_, parameters_.version, parent.arena_) {
+    const auto cache = parent.caches_.find(forking);
+    if (cache != parent.caches_.end()) caches_.emplace(forking, std::make_unique<Tcache>(*cache->second));
+  }
   Heap(const Heap&) = delete;
   Heap& operator=(const Heap&) = delete;
 

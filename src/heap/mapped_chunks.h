@@ -12,6 +12,8 @@ template <MemoryProvider Memory>
 class MappedChunks {
  public:
   explicit MappedChunks(Memory& memory) : memory_(memory), headers_(memory) {}
+  MappedChunks(Memory& memory, const MappedChunks& parent)
+      : memory_(memory), headers_(memory), chunks_(parent.chunks_), count_(parent.count_), bytes_(parent.bytes_) {}
 
   // The new chunk, or 0 when the kernel refuses.
   Address allocate(std::uint64_t chunk_size, std::uint64_t huge_page) {

@@ -120,5 +120,26 @@ TEST_F(TwinMemoryTest, TheLogKeepsOrderArgumentsAndResults) {
   EXPECT_TRUE(counts.records().empty());
 }
 
+TEST_F(TwinMemoryTest, AForkedChildHasTheSameContentsAndItsOwnFromThenOn) {
+  memory.sbrk(0x21000);
+  memory.store_word(kBrk + 8, 77);
+  const Address a = memory.map(0x30000, Protection::read_write);
+  memory.store_word(a + 8, 5);
+  const auto child_space = space.fork();
+  ASSERT_TRUE(child_space);
+  TwinMemory child(**child_space, memory);
+  EXPECT_EQ(child.load_word(kBrk + 8), 77u);
+  EXPECT_EQ(child.load_word(a + 8), 5u);
+  memory.store_word(kBrk + 16, 1);  // a copy: what the page held before stays
+  EXPECT_EQ(memory.load_word(kBrk + 8), 77u);
+  EXPECT_EQ(child.load_word(kBrk + 16), 0u);
+  child.store_word(a + 16, 2);
+  EXPECT_EQ(child.load_word(a + 8), 5u);
+  EXPECT_EQ(memory.load_word(a + 16), 0u);
+  child.sbrk(-0x21000);
+  EXPECT_EQ(memory.load_word(kBrk + 8), 77u);
+  child.check_invariants();
+}
+
 }  // namespace
 }  // namespace faultline::heap

@@ -22,6 +22,16 @@ HostPages::HostPages(std::uint64_t base, std::uint64_t bytes) : base_(base) {
   FL_ASSERT(words_ != nullptr);
 }
 
+HostPages::HostPages(const HostPages& other) : HostPages(other.base_, other.size_) {
+  for (std::uint64_t page = 0; page < other.data_.size(); ++page) {
+    if (other.data_[page] == 0) continue;
+    const std::uint64_t address = base_ + (page << kPageShift);
+    FL_ASSERT(covers(address));
+    mark(address);
+    std::memcpy(at(address), other.at(address), kPageSize);
+  }
+}
+
 HostPages::~HostPages() { ::munmap(words_, size_); }
 
 void HostPages::drop(std::uint64_t address) {

@@ -14,7 +14,7 @@ class HostPages {
   // base: modelled address of the first byte, page aligned. The reservation covers up to `bytes`, less if the host refuses.
   HostPages(std::uint64_t base, std::uint64_t bytes);
   ~HostPages();
-  HostPages(const HostPages&) = delete;
+  HostPages(const HostPages& other);  // a copy of the contents
   HostPages& operator=(const HostPages&) = delete;
 
   std::uint64_t base() const { return base_; }

@@ -2,6 +2,14 @@
 
 namespace faultline::heap {
 
+SparseWords::SparseWords(const SparseWords& other) {
+  for (const auto& [address, page] : other.pages_) {
+    Page& mine = pages_[address];
+    mine.few = page.few;
+    if (page.all != nullptr) mine.all = std::make_unique<std::array<std::uint64_t, kWordsPerPage>>(*page.all);
+  }
+}
+
 std::uint64_t SparseWords::load(std::uint64_t address) const {
   const auto page = pages_.find(page_floor(address));
   if (page == pages_.end()) return 0;

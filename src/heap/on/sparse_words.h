@@ -15,6 +15,10 @@ namespace faultline::heap {
 
 class SparseWords {
  public:
+  SparseWords() = default;
+  SparseWords(const SparseWords& other);  // a copy of the contents
+  SparseWords& operator=(const SparseWords&) = delete;
+
   std::uint64_t load(std::uint64_t address) const;
   void store(std::uint64_t address, std::uint64_t value);
   void drop(std::uint64_t start, std::uint64_t end);  // whole pages

@@ -16,8 +16,14 @@ constexpr std::uint64_t kHeapReservation = std::uint64_t{1} << 38;  // 256 GiB o
 
 TwinMemory::TwinMemory(mm::AddressSpace& space, Address initial_brk)
     : space_(space), mapped_words_(std::make_unique<SparseWords>()) {
-  space_.set_start_brk(VirtAddr(initial_brk));
+  if (space_.start_brk().value != initial_brk) space_.set_start_brk(VirtAddr(initial_brk));
   heap_words_ = std::make_unique<HostPages>(page_floor(initial_brk), kHeapReservation);
+}
+
+TwinMemory::TwinMemory(mm::AddressSpace& space, const TwinMemory& parent)
+    : space_(space), heap_words_(std::make_unique<HostPages>(*parent.heap_words_)),
+      mapped_words_(std::make_unique<SparseWords>(*parent.mapped_words_)), placements_(parent.placements_) {
+  FL_ASSERT(space_.current_brk() == parent.space_.current_brk());
 }
 
 TwinMemory::~TwinMemory() = default;
@@ -114,25 +120,18 @@ bool TwinMemory::access(Address address, bool write) {
     ++refused_accesses_;
     return false;
   }
-  // A write to the shared zero page is a copy of zeros, so dropping is right for every minor fault here but cow_reuse,
-  // which only re-enables writing to a page that is ours and keeps its data.
-  if (kept_by_last_fault()) return true;
-  if (heap_words_->covers(address)) {
-    heap_words_->drop(address);
-  } else {
-    mapped_words_->drop(page_floor(address), page_floor(address) + kPageSize);
+  // Every other path keeps what the page held: a copy after fork, a page of ours that may be written again.
+  const mm::FaultPath path = space_.statistics().last_path;
+  if (path != mm::FaultPath::anon_zero_fill && path != mm::FaultPath::zero_page) return true;
+  const mm::Pte* entry = std::as_const(space_).page_table().entry(VirtAddr(address).vpn());
+  const bool huge = entry != nullptr && entry->huge();
+  const std::uint64_t bytes = huge ? space_.profile().huge_page_size : kPageSize;
+  const Address start = address & ~(bytes - 1);
+  mapped_words_->drop(start, start + bytes);
+  for (Address page = start; page < start + bytes; page += kPageSize) {
+    if (heap_words_->covers(page)) heap_words_->drop(page);
   }
   return true;
-}
-
-bool TwinMemory::kept_by_last_fault() {
-  std::uint64_t reuses = 0;
-  for (const mm::TagStatistics& tag : space_.statistics().by_tag) {
-    reuses += tag.faults[static_cast<std::size_t>(mm::FaultPath::cow_reuse)];
-  }
-  const bool kept = reuses != reuses_seen_;
-  reuses_seen_ = reuses;
-  return kept;
 }
 
 std::uint64_t TwinMemory::load_word(Address address) {

@@ -23,6 +23,8 @@ class TwinMemory {
   // The heap starts at initial_brk (the program break at the first recorded event). Mappings the twin chooses itself
   // go top-down below space.layout().mmap_base, not below its mmap_floor. space outlives this object.
   TwinMemory(mm::AddressSpace& space, Address initial_brk);
+  // A child's memory after fork: `space` is its copy of the parent's, and the contents are the same.
+  TwinMemory(mm::AddressSpace& space, const TwinMemory& parent);
   ~TwinMemory();
   TwinMemory(const TwinMemory&) = delete;
   TwinMemory& operator=(const TwinMemory&) = delete;
@@ -72,7 +74,6 @@ class TwinMemory {
 
  private:
   bool access(Address address, bool write);
-  bool kept_by_last_fault();
 
   mm::AddressSpace& space_;
   std::unique_ptr<HostPages> heap_words_;
@@ -80,7 +81,6 @@ class TwinMemory {
   std::deque<Address> placements_;
   std::uint64_t placement_conflicts_ = 0;
   std::uint64_t refused_accesses_ = 0;
-  std::uint64_t reuses_seen_ = 0;  // cow_reuse faults so far: the one kind that keeps a page's contents
 };
 
 }  // namespace faultline::heap

@@ -94,6 +94,7 @@ Access AddressSpace::write_to_protected(Vma& vma, Pte& pte, FrameUser user) {
 Access AddressSpace::fault_done(const Vma& vma, FaultPath path, bool major) {
   TagStatistics& tag = statistics_.of(vma.tag);
   ++tag.faults[static_cast<std::size_t>(path)];
+  statistics_.last_path = path;
   ++(major ? tag.major_faults : tag.minor_faults);
   return major ? Access::major_fault : Access::minor_fault;
 }

@@ -50,6 +50,7 @@ struct Statistics {
   std::array<TagStatistics, kVmaTags> by_tag{};
   std::uint64_t resident_pages = 0;       // sum over tags and kinds
   std::uint64_t outside_pages = 0;        // resident pages of the process that the address space does not hold
+  FaultPath last_path = FaultPath::spurious;  // of the latest fault
   std::uint64_t peak_resident_pages = 0;  // greatest resident_pages + outside_pages so far (VmHWM)
 
   const TagStatistics& of(VmaTag tag) const { return by_tag[static_cast<std::size_t>(tag)]; }
