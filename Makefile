@@ -12,7 +12,7 @@ help:
 	@echo "make test-asan   the tests under ASan and UBSan       make test-clang  build everything with clang"
 	@echo "make bench       print the tables of measurements (minutes)"
 	@echo "make soak        long random campaigns against the kernel and libc: SECONDS=600, or PROGRAMS=1000000"
-	@echo "make fuzz        fuzz the readers of recordings and of ELF files: SECONDS=60 each"
+	@echo "make fuzz        fuzz the readers of recordings, of ELF files and of lab scripts: SECONDS=60 each"
 	@echo "make build       only build, into $(BUILD)"
 
 install-build:
