@@ -84,7 +84,7 @@ class Verify : public Command {
   }
 
   static std::string verdict(bool malloc_holds, const replay::Follow& f) {
-    if (!malloc_holds) return "The twin does not reproduce this run: addresses and calls must be equal, faults and RSS within 3 %.";
+    if (!malloc_holds) return "The twin does not reproduce this run: addresses and calls must be equal, faults and RSS within 3 % (or 5 faults).";
     if (f.possible && !f.holds()) return "The twin's kernel does not follow this run: calls, maps and anonymous memory must be equal, file faults within 0.5 %.";
     return "The twin reproduces this run.";
   }
