@@ -160,7 +160,7 @@ class Generator {
       case 8:
       case 9: return {Op::madvise, huge_place(), huge_length(), pick({14, 14, 14, 14, 15})};
       case 10:
-      case 11: return {Op::madvise, huge_place(), huge_length(), pick({4, 4, 4, 8, 20, 25, 23, 22})};
+      case 11: return {Op::madvise, huge_place(), huge_length(), pick({4, 4, 4, 25, 23, 22})};  // FREE and COLD split folios: docs/FIDELITY.md
       default: return {Op::touch, huge_place(), pick({1, 1, 3, 512, 600}) * kPage, below(3) != 0 ? 1u : 0u};
     }
   }
