@@ -22,6 +22,10 @@ class CallCapture {
   virtual std::uint64_t lost() const = 0;
   // At the end: one line for each thing that was left out on purpose.
   virtual std::vector<std::string> left_out() const = 0;
+  // A new process shares its parent's memory (CLONE_VM), where the capture can tell.
+  virtual bool shares_memory(trace::Pid) const { return false; }
+  // Nothing of the program is held any more; drain() gives the rest.
+  virtual void stop() {}
 };
 
 }  // namespace faultline::record

@@ -72,6 +72,12 @@ std::optional<CallKind> memory_call(std::uint64_t number) {
   return found->kind;
 }
 
+void unknown_limit(trace::MemoryCall& call) {
+  if (call.kind != CallKind::prlimit) return;
+  call.args[4] = trace::kUnknownLimit[0];
+  call.args[5] = trace::kUnknownLimit[1];
+}
+
 bool normalise(std::uint64_t number, trace::MemoryCall& call) {
   auto& args = call.args;
   switch (number) {
@@ -84,8 +90,7 @@ bool normalise(std::uint64_t number, trace::MemoryCall& call) {
       args[0] = args[3] = 0;
       [[fallthrough]];
     case SYS_prlimit64:
-      args[4] = trace::kUnknownLimit[0];
-      args[5] = trace::kUnknownLimit[1];
+      unknown_limit(call);
       return true;
     case SYS_pkey_mprotect: args[3] = std::uint64_t{1} + static_cast<std::uint32_t>(args[3]); return true;
     case SYS_mprotect: args[3] = 0; return true;

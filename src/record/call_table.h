@@ -11,7 +11,7 @@ namespace faultline::record {
 
 std::optional<trace::CallKind> memory_call(std::uint64_t number);
 
-// Turns the arguments of the kernel's ABI into those of trace::CallKind. False: this prctl is not about memory.
+// Turns the arguments of the kernel's ABI into those of call.kind. False: this prctl is not about memory.
 bool normalise(std::uint64_t number, trace::MemoryCall& call);
 
 // A trace event filter over a field `id` that lets the memory calls pass (Documentation/trace/events.rst, event filtering).
@@ -19,5 +19,8 @@ std::string memory_call_filter();
 
 // After a successful prlimit of `pid`: what is set now. Leaves kUnknownLimit where the process cannot be asked (any more).
 void ask_for_limit(trace::Pid pid, trace::MemoryCall& call);
+
+// A prlimit whose limit is not known, or that set none.
+void unknown_limit(trace::MemoryCall& call);
 
 }  // namespace faultline::record

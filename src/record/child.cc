@@ -71,15 +71,13 @@ Result<void> Child::release() {
   while ((got = read(failure_.get(), &error, sizeof error)) < 0 && errno == EINTR) {
   }
   failure_ = Fd();
-  if (got == sizeof error) {
-    waitpid(pid_, nullptr, 0);
-    return fail(make_error("cannot execute: {}", std::strerror(error)));
-  }
+  if (got == sizeof error) return fail(make_error("cannot execute: {}", std::strerror(error)));
   return {};
 }
 
 void Child::cancel() {
   gate_ = Fd();
+  failure_ = Fd();
   waitpid(pid_, nullptr, 0);
 }
 

@@ -24,10 +24,10 @@ class Child {
 
   pid_t pid() const { return pid_; }
 
-  // Lets it call execve. Fails with the reason when execve did.
+  // Lets it call execve. Fails with the reason when execve did; cancel() must follow.
   Result<void> release();
 
-  // Instead of release(): the command never runs.
+  // Instead of release(), or after it failed: the command never runs. Nobody may trace it any more.
   void cancel();
 
   // Non-blocking; true once it has ended and been reaped.

@@ -52,7 +52,12 @@ void Collector::run(int pidfd) {
   }
 }
 
+void Collector::stop_tracing() {
+  if (sources_.calls != nullptr) sources_.calls->stop();
+}
+
 std::size_t Collector::finish() {
+  stop_tracing();
   accept_programs();
   for (auto& [image, segment] : segments_) segment->detach();
   drain(true);
@@ -121,6 +126,9 @@ void Collector::drain_kernel(bool last) {
     processes_.add(task, time_);
     if (task.thread_only) continue;
     task.event.time_ns = time_.ns(task.event.time_ns);
+    if (task.event.kind == trace::TaskKind::fork && sources_.calls != nullptr && sources_.calls->shares_memory(task.event.pid)) {
+      task.event.shares_memory = true;
+    }
     task_blocks_[0].add(task.event);
   }
   for (RawMapping& raw : raw_mappings_) {

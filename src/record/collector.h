@@ -32,6 +32,8 @@ class Collector {
   void run(int pidfd);
   // Takes what is left, lets programs that still run go on unrecorded. Returns how many those are.
   std::size_t finish();
+  // Nobody is held by us any more, and nobody waits for what we trace.
+  void stop_tracing();
 
   ProcessTable& processes() { return processes_; }
   const std::string& refused() const { return refused_; }  // why a program that reported was turned away

@@ -39,7 +39,9 @@ std::optional<Greeting> Listener::accept() {
     ucred peer{};
     socklen_t size = sizeof peer;
     if (getsockopt(greeting.connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) continue;
-    const ssize_t got = recv(greeting.connection.get(), &greeting.hello, sizeof greeting.hello, 0);
+    ssize_t got = 0;
+    while ((got = recv(greeting.connection.get(), &greeting.hello, sizeof greeting.hello, 0)) < 0 && errno == EINTR) {
+    }
     if (got != sizeof greeting.hello || greeting.hello.magic != wire::kMagic || greeting.hello.version != wire::kVersion) continue;
     if (geteuid() != 0 && peer.uid != geteuid() && peer.uid != getuid()) continue;
     greeting.pid = peer.pid != 0 ? peer.pid : greeting.hello.pid;

@@ -143,8 +143,9 @@ void PerfCalls::drain(std::vector<RawCall>& out) {
     raw.call.source = trace::CallSource::tracepoint;
     entered_.erase(entry);
     const auto kind = memory_call(sample.number);
-    if (!kind || !normalise(sample.number, raw.call)) continue;
+    if (!kind) continue;
     raw.call.kind = *kind;
+    if (!normalise(sample.number, raw.call)) continue;
     ask_for_limit(raw.pid, raw.call);
     out.push_back(raw);
   }

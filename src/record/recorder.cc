@@ -11,6 +11,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "record/call_tracer.h"
 #include "record/child.h"
 #include "record/collector.h"
 #include "record/machine_costs.h"
@@ -63,7 +64,37 @@ std::uint64_t nanoseconds(const timeval& t) {
 
 using Calls = RecordOptions::Calls;
 
-Collector::Sources attach(Listener listener, pid_t pid, const RecordOptions& options, trace::Meta& meta, Calls& calls) {
+// By the best means permitted. Never by ptrace unless asked for: it slows every system call of the program.
+Result<void> attach_calls(pid_t pid, Calls wanted, const KernelTracepoints& tracepoints, Collector::Sources& sources, trace::Meta& meta) {
+  if (wanted == Calls::wrapped || wanted == Calls::none) {
+    meta.calls_by = wanted == Calls::none ? "none" : "wrapped";
+    meta.missing.push_back(wanted == Calls::none ? "memory calls: --calls none" : "memory calls inside libc: --calls wrapped");
+    return {};
+  }
+  std::string refusal;
+  if (wanted != Calls::ptrace) {
+    if (auto captured = PerfCalls::attach(pid, tracepoints)) {
+      sources.calls = std::move(*captured);
+      meta.calls_by = "tracepoints";
+    } else {
+      refusal = captured.error().message();
+    }
+  }
+  if (sources.calls == nullptr && wanted != Calls::automatic) {
+    auto captured = CallTracer::attach(pid);
+    if (!captured) return fail(make_error("--calls {}: {}{}{}", wanted == Calls::exact ? "exact" : "ptrace", refusal, refusal.empty() ? "" : "; ", captured.error().message()));
+    sources.calls = std::move(*captured);
+    meta.calls_by = "ptrace";
+  }
+  meta.calls_exact = sources.calls != nullptr;
+  if (!meta.calls_exact) {
+    meta.calls_by = "wrapped";
+    meta.missing.push_back(fmt::format("memory calls inside libc: {}; --calls exact sees them through ptrace, slowly", refusal));
+  }
+  return {};
+}
+
+Result<Collector::Sources> attach(Listener listener, pid_t pid, const RecordOptions& options, trace::Meta& meta) {
   const KernelTracepoints tracepoints = read_tracepoints();
   Collector::Sources sources{std::move(listener), {}, {}, {}};
   if (options.faults) {
@@ -79,17 +110,7 @@ Collector::Sources attach(Listener listener, pid_t pid, const RecordOptions& opt
   } else {
     meta.missing.push_back("page faults: --no-faults");
   }
-  if (calls == Calls::automatic || calls == Calls::exact) {
-    if (auto captured = PerfCalls::attach(pid, tracepoints)) {
-      sources.calls = std::move(*captured);
-      meta.calls_exact = true;
-    } else {
-      meta.missing.push_back("memory calls inside libc: " + captured.error().message());
-    }
-    calls = meta.calls_exact ? Calls::exact : Calls::wrapped;
-  } else {
-    meta.missing.push_back(calls == Calls::none ? "memory calls: --calls none" : "memory calls inside libc: --calls wrapped");
-  }
+  if (Result<void> attached = attach_calls(pid, options.calls, tracepoints, sources, meta); !attached) return fail(attached.error());
   sources.tasks = PerfTasks::attach(pid, tracepoints);
   meta.mappings_recorded = sources.tasks.recorded();
   return sources;
@@ -140,9 +161,8 @@ Result<RecordSummary> record(const RecordOptions& options) {
   trace::Meta& meta = summary.meta;
   meta = first_meta(options);
   meta.missing = target.missing;
-  Calls calls = options.calls;
-  Collector::Sources sources = attach(std::move(listener), child->pid(), options, meta, calls);
-  if (options.calls == Calls::exact && !meta.calls_exact) return cancel(make_error("--calls exact: {}", meta.missing.back()));
+  auto sources = attach(std::move(listener), child->pid(), options, meta);
+  if (!sources) return cancel(sources.error());
   writer.append_text(trace::BlockKind::meta, 0, 0, to_json(meta));
 
   ChildUsage usage;
@@ -153,10 +173,14 @@ Result<RecordSummary> record(const RecordOptions& options) {
   RecorderCounts counts;
   {
     BlockQueue queue(writer);
-    Collector collector(std::move(sources), child->pid(), options.command, calls == Calls::wrapped, time, queue);
+    Collector collector(std::move(*sources), child->pid(), options.command, meta.calls_by == "wrapped", time, queue);
     before = read_fault_counters(child->pid());
     released_ns = time.now_ns();
-    if (Result<void> released = child->release(); !released) return abandon(make_error("{}: {}", target.path, released.error().message()));
+    if (Result<void> released = child->release(); !released) {
+      collector.stop_tracing();
+      child->cancel();
+      return abandon(make_error("{}: {}", target.path, released.error().message()));
+    }
     collector.run(pidfd.get());
     after = read_fault_counters(child->pid());
     meta.wall_ns = time.now_ns() - released_ns;

@@ -10,7 +10,13 @@
 namespace faultline::record {
 
 struct RecordOptions {
-  enum class Calls { automatic, exact, wrapped, none };
+  enum class Calls {
+    automatic,  // tracepoints where permitted, else wrapped
+    exact,      // tracepoints where permitted, else ptrace
+    ptrace,     // even where tracepoints are permitted
+    wrapped,    // by the shim: those that go through dynamic symbols
+    none,
+  };
 
   std::string output;  // empty: faultline.COMMAND.PID.fl in the current directory
   std::vector<std::string> command;

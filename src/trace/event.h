@@ -163,6 +163,7 @@ struct Meta {
   std::string kernel_release;
   std::string machine;               // CPU model, for the report's heading
   bool faults_recorded = false, kernel_mode_faults = false, calls_exact = false;
+  std::string calls_by;              // tracepoints, ptrace, wrapped or none
   bool fault_access = false;         // FaultEvent::access is known
   bool mappings_recorded = false;    // Recording::mapping_events() holds every mapping that was made
   std::vector<std::string> missing;  // one line each: what could not be recorded and why

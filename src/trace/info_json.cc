@@ -91,6 +91,7 @@ void meta_fields(M& m, Visit&& visit) {
   visit("faults_recorded", m.faults_recorded);
   visit("kernel_mode_faults", m.kernel_mode_faults);
   visit("calls_exact", m.calls_exact);
+  visit("calls_by", m.calls_by);
   visit("fault_access", m.fault_access);
   visit("mappings_recorded", m.mappings_recorded);
   visit("missing", m.missing);

@@ -44,8 +44,9 @@ class RecordCommand : public Command {
     app.add_flag("!--no-stacks", options_.stacks, "no call stacks");
     app.add_flag("!--no-faults", options_.faults, "no page faults");
     app.add_flag("!--no-fault-access", options_.fault_access, "not whether page faults were reads or writes");
-    app.add_option("--calls", calls_, "memory calls: exact (kernel tracepoints), wrapped (through the dynamic symbols), none")
-        ->check(CLI::IsMember({"auto", "exact", "wrapped", "none"}));
+    app.add_option("--calls", calls_, "memory calls: exact (kernel tracepoints, else ptrace: slow), ptrace, wrapped (through the dynamic symbols), none;\n"
+                   "auto: tracepoints, else wrapped")
+        ->check(CLI::IsMember({"auto", "exact", "ptrace", "wrapped", "none"}));
     app.add_option("--allocator", allocator_, "own: what the program links; glibc: forward to libc's malloc instead")
         ->check(CLI::IsMember({"own", "glibc"}));
     app.add_flag("-q,--quiet", quiet_, "no summary at the end");
@@ -66,7 +67,10 @@ class RecordCommand : public Command {
     options_.tool_version = kVersion;
     options_.allocator_glibc = allocator_ == "glibc";
     using Calls = record::RecordOptions::Calls;
-    options_.calls = calls_ == "exact" ? Calls::exact : calls_ == "wrapped" ? Calls::wrapped : calls_ == "none" ? Calls::none : Calls::automatic;
+    constexpr std::pair<const char*, Calls> kWays[] = {{"exact", Calls::exact}, {"ptrace", Calls::ptrace}, {"wrapped", Calls::wrapped}, {"none", Calls::none}};
+    for (const auto& [name, way] : kWays) {
+      if (calls_ == name) options_.calls = way;
+    }
     FL_TRY(const record::RecordSummary summary, record::record(options_));
     try {
       if (!summary.failure.empty()) fmt::print(stderr, "faultline: {}\n", summary.failure);
