@@ -35,6 +35,12 @@ std::uint64_t raw_now() {
 // Requests of ptrace(2) take their arguments as the kernel does. A thread that was killed meanwhile is no error: it will be waited for.
 long request(long what, pid_t tid, std::uint64_t address = 0, std::uint64_t data = 0) { return syscall(SYS_ptrace, what, tid, address, data); }
 
+// Of a thread that is stopped; its end, should it have been killed meanwhile, stays to be seen.
+void consume_stop(pid_t tid) {
+  siginfo_t info{};
+  waitid(P_PID, static_cast<id_t>(tid), &info, WSTOPPED | WNOHANG | __WALL | __WNOTHREAD);
+}
+
 bool is_group_stop(int signal) { return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU; }
 
 }  // namespace
@@ -115,7 +121,7 @@ void CallTracer::run(pid_t pid) {
       ended(tid);
       waitpid(tid, nullptr, __WALL | __WNOTHREAD);
     } else if (!take_stop(tid, info.si_status)) {
-      waitpid(tid, nullptr, __WALL | __WNOTHREAD);  // held back: not to be told again
+      consume_stop(tid);  // held back: not to be told again
     }
   }
   finished_ = true;
@@ -170,8 +176,10 @@ void CallTracer::note_birth(pid_t tid, const Thread& parent) {
   sharing_.insert(static_cast<trace::Pid>(child));
 }
 
-// The thread that called execve is the process now, whatever its number was.
+// The thread that called execve is the process now, whatever its number was. Until this stop is consumed the kernel answers no request
+// for the new number (kernel/ptrace.c: looks_like_a_spurious_pid).
 void CallTracer::executed(pid_t tid, Thread& thread) {
+  consume_stop(tid);
   std::uint64_t former = 0;
   thread.pid = tid;
   thread.inside = false;
