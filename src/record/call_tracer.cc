@@ -15,6 +15,7 @@
 #include <ctime>
 
 #include "record/call_table.h"
+#include "record/exec_privileges.h"
 #include "record/tracee_memory.h"
 
 namespace faultline::record {
@@ -23,6 +24,8 @@ namespace {
 // No PTRACE_O_EXITKILL: the program outlives us. With TRACESYSGOOD a thread that we die on in a system-call stop goes on as if
 // nothing had been; without, it would get the stop's SIGTRAP (include/linux/ptrace.h: ptrace_report_syscall).
 constexpr unsigned long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
+
+constexpr std::uint64_t kX32Call = 0x40000000;  // __X32_SYSCALL_BIT
 
 const int kWakeSignal = SIGRTMIN + 5;  // interrupts our own wait, nothing else
 
@@ -100,6 +103,7 @@ void CallTracer::note(const std::string& line) {
 bool CallTracer::take_hold(pid_t pid) {
   if (request(PTRACE_SEIZE, pid, 0, kOptions) != 0 || request(PTRACE_INTERRUPT, pid) != 0) return false;
   threads_[pid].pid = pid;
+  takes_privileges_ = !may_trace_privileged();
   return true;
 }
 
@@ -169,11 +173,18 @@ bool CallTracer::take_stop(pid_t tid, int stop) {
   return true;
 }
 
+// The parent goes on, and may trace its child, only after this.
 void CallTracer::note_birth(pid_t tid, const Thread& parent) {
   std::uint64_t child = 0;
-  if (!parent.birth_shares || request(PTRACE_GETEVENTMSG, tid, 0, reinterpret_cast<std::uint64_t>(&child)) != 0) return;
+  const bool shares = (parent.birth_flags & CLONE_VM) != 0;
+  if (request(PTRACE_GETEVENTMSG, tid, 0, reinterpret_cast<std::uint64_t>(&child)) != 0 || child == 0) return;
+  threads_.try_emplace(static_cast<pid_t>(child));
   const std::lock_guard lock(mutex_);
-  sharing_.insert(static_cast<trace::Pid>(child));
+  if (shares) {
+    sharing_.insert(static_cast<trace::Pid>(child));
+  } else {
+    sharing_.erase(static_cast<trace::Pid>(child));  // the number was another's
+  }
 }
 
 // The thread that called execve is the process now, whatever its number was. Until this stop is consumed the kernel answers no request
@@ -195,8 +206,10 @@ CallTracer::Next CallTracer::system_call(pid_t tid, Thread& thread) {
     thread.inside = false;
     std::uint64_t arguments[6];
     std::copy(std::begin(info.entry.args), std::end(info.entry.args), arguments);
-    if (info.arch == AUDIT_ARCH_X86_64) return enter(tid, thread, info.entry.nr, arguments);
-    note("memory calls of 32-bit programs: not looked at");
+    // Under other numbers we would not see what must be seen, an execve of a setuid program for one.
+    if (info.arch == AUDIT_ARCH_X86_64 && (info.entry.nr & ~(kX32Call - 1)) != kX32Call) return enter(tid, thread, info.entry.nr, arguments);
+    note("memory calls of 32-bit programs, and of what they start");
+    return Next::detach;
   } else if (info.op == PTRACE_SYSCALL_INFO_EXIT && thread.inside) {
     thread.inside = false;
     thread.call.end_ns = raw_now();
@@ -220,41 +233,47 @@ CallTracer::Next CallTracer::enter(pid_t tid, Thread& thread, std::uint64_t numb
     return Next::go_on;
   }
   switch (number) {
-    case SYS_fork: thread.birth_shares = false; break;
-    case SYS_vfork: thread.birth_shares = true; break;
-    case SYS_clone: thread.birth_shares = (arguments[0] & CLONE_VM) != 0; break;
+    case SYS_fork: return enter_birth(thread, 0);
+    case SYS_vfork: return enter_birth(thread, CLONE_VM);
+    case SYS_clone: return enter_birth(thread, arguments[0]);
     case SYS_clone3: {
       std::uint64_t flags = 0;
-      thread.birth_shares = read_tracee(tid, arguments[0], &flags, sizeof flags) && (flags & CLONE_VM) != 0;
-      break;
+      read_tracee(tid, arguments[0], &flags, sizeof flags);
+      return enter_birth(thread, flags);
     }
-    case SYS_execve:
-    case SYS_execveat: {
-      // Under a tracer without privileges the kernel would take the effect from the file's: security/commoncap.c.
-      const bool at = number == SYS_execveat;
-      if (geteuid() == 0 || !raises_privileges(tid, at ? static_cast<int>(arguments[0]) : AT_FDCWD, arguments[at ? 1 : 0])) break;
-      note("memory calls of setuid and setgid programs: ptrace would take their privileges from them");
-      return Next::detach;
-    }
-    case SYS_ptrace: return give_way(tid, static_cast<long>(arguments[0]), static_cast<pid_t>(arguments[1]));
-    default: break;
+    case SYS_execve: return enter_execve(tid, AT_FDCWD, arguments[0]);
+    case SYS_execveat: return enter_execve(tid, static_cast<int>(arguments[0]), arguments[1]);
+    case SYS_ptrace: return give_way(tid, thread, static_cast<long>(arguments[0]), static_cast<pid_t>(arguments[1]));
+    default: return Next::go_on;
   }
+}
+
+CallTracer::Next CallTracer::enter_birth(Thread& thread, std::uint64_t flags) {
+  thread.birth_flags = flags;
+  if ((flags & CLONE_UNTRACED) != 0) note("memory calls of what the program starts with CLONE_UNTRACED");
   return Next::go_on;
 }
 
+CallTracer::Next CallTracer::enter_execve(pid_t tid, int directory, std::uint64_t path) {
+  if (!takes_privileges_ || !raises_privileges(tid, directory, path)) return Next::go_on;
+  note("memory calls of setuid and setgid programs: ptrace would take their privileges from them");
+  return Next::detach;
+}
+
 // The program traces by itself, and only one can: it goes first.
-CallTracer::Next CallTracer::give_way(pid_t tid, long what, pid_t target) {
+CallTracer::Next CallTracer::give_way(pid_t tid, const Thread& thread, long what, pid_t target) {
   if (what != PTRACE_TRACEME && what != PTRACE_ATTACH && what != PTRACE_SEIZE) return Next::go_on;
   if (what == PTRACE_TRACEME) {
     note("memory calls of threads that the program itself traces: only one can");
     return Next::detach;
   }
   const auto found = threads_.find(target);
-  if (found == threads_.end() || target == tid || found->second.let_go) return Next::go_on;
+  if (found == threads_.end() || found->second.pid == thread.pid || found->second.let_go) return Next::go_on;
   note("memory calls of threads that the program itself traces: only one can");
   found->second.let_go = true;
   found->second.waiter = tid;
   if (request(PTRACE_INTERRUPT, target) != 0) {
+    found->second.let_go = false;
     found->second.waiter = 0;
     return Next::go_on;
   }

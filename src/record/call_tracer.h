@@ -33,11 +33,11 @@ class CallTracer final : public CallCapture {
  private:
   struct Thread {
     trace::Pid pid = 0;
-    bool inside = false;  // a memory call, between entry and exit
+    bool inside = false;            // a memory call, between entry and exit
     trace::MemoryCall call;
-    bool birth_shares = false;  // what the clone it is in asks for
-    bool let_go = false;        // to be detached at its next stop: somebody else wants to trace it
-    pid_t waiter = 0;           // who, held back until then
+    std::uint64_t birth_flags = 0;  // what the clone it is in asks for
+    bool let_go = false;            // to be detached at its next stop: somebody else wants to trace it
+    pid_t waiter = 0;               // who, held back until then
   };
   enum class Next { go_on, detach, held };
   CallTracer() = default;
@@ -50,12 +50,15 @@ class CallTracer final : public CallCapture {
   void executed(pid_t tid, Thread& thread);
   Next system_call(pid_t tid, Thread& thread);
   Next enter(pid_t tid, Thread& thread, std::uint64_t number, const std::uint64_t (&arguments)[6]);
-  Next give_way(pid_t tid, long what, pid_t target);
+  Next enter_birth(Thread& thread, std::uint64_t flags);
+  Next enter_execve(pid_t tid, int directory, std::uint64_t path);
+  Next give_way(pid_t tid, const Thread& thread, long what, pid_t target);
   void detach(pid_t tid, int signal);
   void ended(pid_t tid);
   void note(const std::string& line);
 
   pid_t main_ = 0;
+  bool takes_privileges_ = false;  // from setuid programs, by tracing them
   std::unordered_map<pid_t, Thread> threads_;
 
   mutable std::mutex mutex_;  // of what follows

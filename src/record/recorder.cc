@@ -65,7 +65,8 @@ std::uint64_t nanoseconds(const timeval& t) {
 using Calls = RecordOptions::Calls;
 
 // By the best means permitted. Never by ptrace unless asked for: it slows every system call of the program.
-Result<void> attach_calls(pid_t pid, Calls wanted, const KernelTracepoints& tracepoints, Collector::Sources& sources, trace::Meta& meta) {
+Result<void> attach_calls(pid_t pid, const RecordOptions& options, const KernelTracepoints& tracepoints, Collector::Sources& sources, trace::Meta& meta) {
+  const Calls wanted = options.calls;
   if (wanted == Calls::wrapped || wanted == Calls::none) {
     meta.calls_by = wanted == Calls::none ? "none" : "wrapped";
     meta.missing.push_back(wanted == Calls::none ? "memory calls: --calls none" : "memory calls inside libc: --calls wrapped");
@@ -85,6 +86,7 @@ Result<void> attach_calls(pid_t pid, Calls wanted, const KernelTracepoints& trac
     if (!captured) return fail(make_error("--calls {}: {}{}{}", wanted == Calls::exact ? "exact" : "ptrace", refusal, refusal.empty() ? "" : "; ", captured.error().message()));
     sources.calls = std::move(*captured);
     meta.calls_by = "ptrace";
+    if (options.notice) options.notice(fmt::format("memory calls by ptrace{}: every system call of the program stops twice, about 10 us", refusal.empty() ? "" : ", as " + refusal));
   }
   meta.calls_exact = sources.calls != nullptr;
   if (!meta.calls_exact) {
@@ -110,7 +112,7 @@ Result<Collector::Sources> attach(Listener listener, pid_t pid, const RecordOpti
   } else {
     meta.missing.push_back("page faults: --no-faults");
   }
-  if (Result<void> attached = attach_calls(pid, options.calls, tracepoints, sources, meta); !attached) return fail(attached.error());
+  if (Result<void> attached = attach_calls(pid, options, tracepoints, sources, meta); !attached) return fail(attached.error());
   sources.tasks = PerfTasks::attach(pid, tracepoints);
   meta.mappings_recorded = sources.tasks.recorded();
   return sources;
@@ -190,7 +192,9 @@ Result<RecordSummary> record(const RecordOptions& options) {
     const Collector::Sources& seen = collector.sources();
     counts = {seen.faults.lost(), seen.calls != nullptr ? seen.calls->lost() : 0, seen.tasks.lost()};
     if (seen.calls != nullptr) {
-      for (const std::string& line : seen.calls->left_out()) meta.missing.push_back(line);
+      const std::vector<std::string> left_out = seen.calls->left_out();
+      meta.missing.insert(meta.missing.end(), left_out.begin(), left_out.end());
+      if (meta.calls_by == "ptrace" && !left_out.empty()) meta.calls_exact = false;  // it let go of a thread, and does not say since when
     }
     images = collector.processes().finished();
     for (ProcImage& image : images) {

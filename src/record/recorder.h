@@ -1,6 +1,7 @@
 // Records one command from its execve to its end.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct RecordOptions {
   bool faults = true;
   bool fault_access = true;      // whether a fault was a read, a write or an instruction, where permitted
   Calls calls = Calls::automatic;
+  std::function<void(const std::string&)> notice;  // what to know before the command runs, a line each
   bool allocator_glibc = false;  // forward to libc's malloc even if the program links another one
 };
 

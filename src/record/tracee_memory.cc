@@ -1,11 +1,12 @@
 #include "record/tracee_memory.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/xattr.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 #include <cstdio>
 #include <cstring>
@@ -16,19 +17,20 @@
 namespace faultline::record {
 namespace {
 
-// Up to its end; a string may stop just before an unmapped page, so page by page.
-bool read_text(pid_t tid, std::uint64_t address, std::string& out) {
-  constexpr std::size_t kPage = 4096;
-  char buffer[kPage];
-  while (out.size() < PATH_MAX) {
-    const std::size_t size = kPage - address % kPage;
-    if (!read_tracee(tid, address, buffer, size)) return false;
-    const std::size_t length = strnlen(buffer, size);
-    out.append(buffer, length);
-    if (length < size) return true;
-    address += size;
+// Word by word. The tracer may do this with any process that can be dumped, whoever its ancestors are.
+bool peek(pid_t tid, std::uint64_t address, char* out, std::size_t size) {
+  while (size > 0) {
+    std::uint64_t word = 0;
+    const std::size_t offset = address % sizeof word;
+    if (syscall(SYS_ptrace, PTRACE_PEEKDATA, tid, address - offset, &word) != 0) {
+      errno = EPERM;
+      return false;
+    }
+    const std::size_t part = std::min(size, sizeof word - offset);
+    std::memcpy(out, reinterpret_cast<const char*>(&word) + offset, part);
+    address += part, out += part, size -= part;
   }
-  return false;
+  return true;
 }
 
 }  // namespace
@@ -36,7 +38,26 @@ bool read_text(pid_t tid, std::uint64_t address, std::string& out) {
 bool read_tracee(pid_t tid, std::uint64_t address, void* out, std::size_t size) {
   const iovec local{out, size};
   const iovec remote{reinterpret_cast<void*>(address), size};
-  return process_vm_readv(tid, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(size);
+  const ssize_t got = process_vm_readv(tid, &local, 1, &remote, 1, 0);
+  if (got == static_cast<ssize_t>(size)) return true;
+  if (got < 0 && errno == EPERM) return peek(tid, address, static_cast<char*>(out), size);  // Yama: only descendants
+  errno = EFAULT;
+  return false;
+}
+
+bool read_tracee_path(pid_t tid, std::uint64_t address, std::string& out) {
+  constexpr std::size_t kPart = 256;  // never beyond a page's end: the next one may not be mapped
+  char buffer[kPart];
+  while (out.size() < PATH_MAX) {
+    const std::size_t size = kPart - address % kPart;
+    if (!read_tracee(tid, address, buffer, size)) return false;
+    const std::size_t length = strnlen(buffer, size);
+    out.append(buffer, length);
+    if (length < size) return true;
+    address += size;
+  }
+  errno = EFAULT;  // execve says ENAMETOOLONG
+  return false;
 }
 
 pid_t process_of(pid_t tid) {
@@ -46,22 +67,6 @@ pid_t process_of(pid_t tid) {
     if (std::sscanf(line.c_str(), "Tgid: %d", &group) == 1) return group;
   }
   return tid;
-}
-
-bool raises_privileges(pid_t tid, int directory, std::uint64_t path_address) {
-  std::string path;
-  if (!read_text(tid, path_address, path)) return false;  // execve will fail, too
-  std::string seen;
-  if (path.starts_with('/')) {
-    seen = fmt::format("/proc/{}/root{}", tid, path);
-  } else if (directory == AT_FDCWD) {
-    seen = fmt::format("/proc/{}/cwd/{}", tid, path);
-  } else {
-    seen = fmt::format("/proc/{}/fd/{}{}{}", tid, directory, path.empty() ? "" : "/", path);
-  }
-  struct stat info;
-  if (stat(seen.c_str(), &info) != 0) return false;
-  return (info.st_mode & (S_ISUID | S_ISGID)) != 0 || getxattr(seen.c_str(), "security.capability", nullptr, 0) > 0;
 }
 
 }  // namespace faultline::record

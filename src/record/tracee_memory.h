@@ -1,4 +1,4 @@
-// What a stopped thread's arguments point to, and what /proc says of it.
+// What a stopped thread's arguments point to, and what /proc says of it. To be called by the thread that traces it.
 #pragma once
 
 #include <sys/types.h>
@@ -9,14 +9,13 @@
 
 namespace faultline::record {
 
-// False if not all of it can be read.
+// False if not all of it can be read: errno is EFAULT where there is nothing, EPERM where we may not look.
 bool read_tracee(pid_t tid, std::uint64_t address, void* out, std::size_t size);
+
+// A path, up to its end; false as above.
+bool read_tracee_path(pid_t tid, std::uint64_t address, std::string& out);
 
 // The process a thread belongs to; the thread itself if it cannot be told.
 pid_t process_of(pid_t tid);
-
-// Whether execve of this file gives it privileges the caller lacks: setuid, setgid or file capabilities. As execveat(2): directory
-// is AT_FDCWD or a descriptor of the thread, the path is read from its memory.
-bool raises_privileges(pid_t tid, int directory, std::uint64_t path_address);
 
 }  // namespace faultline::record

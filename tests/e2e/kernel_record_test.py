@@ -175,6 +175,44 @@ class CallsTest(KernelRecordTest):
         self.assertEqual(*lists)
 
 
+class RealProgramsTest(KernelRecordTest):
+    """The same program twice at fixed addresses: by ptrace for a user without privileges, and by tracepoints for root. Every call, of every
+    process, with its arguments and its result."""
+
+    def lists(self, words, prefix, how, by):
+        done = self.record(words, "--calls", how, "--no-faults", prefix=prefix)
+        if b"ptrace is not permitted" in done.stderr:
+            self.skipTest(done.stderr.decode().strip())
+        info = self.need(by)
+        if not info["mappings_recorded"]:
+            self.skipTest("when programs began is not recorded: perf events are not permitted")
+        self.assertTrue(info["calls_exact"], info["missing"])
+        dump = self.dump()
+        began = {str(t["pid"]): t["time_ns"] for t in dump["tasks"] if t["kind"] == "exec"}
+        lists = [[(c["name"], c["args"], c["result"]) for c in process["calls"] if c["begin_ns"] > began.get(pid, 0)]
+                 for pid, process in dump["processes"].items()]
+        return done, sorted(lists)
+
+    def check_both(self, words, processes):
+        self.need_nobody()
+        words = ["setarch", "-R", *words]
+        one, unprivileged = self.lists(words, NOBODY, "exact", "ptrace")
+        two, privileged = self.lists([*NOBODY, *words], (), "exact", "tracepoints")
+        self.assertEqual((one.returncode, one.stdout), (two.returncode, two.stdout))
+        self.assertEqual(len(unprivileged), processes)
+        self.assertGreater(min(map(len, unprivileged)), 10)
+        self.assertEqual(unprivileged, privileged)
+
+    def test_sqlite3(self):
+        if shutil.which("sqlite3") is None:
+            self.skipTest("sqlite3 is not installed")
+        self.check_both(["sqlite3", ":memory:", "create table t(a, b); with recursive n(i) as (select 1 union all select i+1 from n where i < 40000) "
+                         "insert into t select i, hex(zeroblob(40)) from n; create index x on t(b, a); delete from t where a % 3; select count(*) from t;"], 1)
+
+    def test_pipeline(self):
+        self.check_both(["sh", "-c", "seq 20000 | sort -S 1M -r | head -n 3 | cat; exit 4"], 5)
+
+
 class FaultsTest(KernelRecordTest):
     def test_kinds_of_access(self):
         done = self.record([TRUTH])

@@ -71,6 +71,7 @@ class RecordCommand : public Command {
     for (const auto& [name, way] : kWays) {
       if (calls_ == name) options_.calls = way;
     }
+    if (!quiet_) options_.notice = [](const std::string& line) { fmt::print(stderr, "faultline: {}\n", line); };
     FL_TRY(const record::RecordSummary summary, record::record(options_));
     try {
       if (!summary.failure.empty()) fmt::print(stderr, "faultline: {}\n", summary.failure);
