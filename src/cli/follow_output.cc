@@ -43,10 +43,10 @@ nlohmann::ordered_json follow_json(const replay::Follow& f) {
   out["processes"] = f.processes;
   out["images"] = f.images;
   out["calls"] = {{"matched", f.calls_matched}, {"total", f.calls_total}, {"concurrent", f.calls_concurrent}};
-  out["faults"] = {{"matched", f.faults_matched}, {"total", f.faults_total}, {"concurrent", f.faults_concurrent}};
+  out["faults"] = {{"matched", f.faults_matched}, {"total", f.faults_total}, {"concurrent", f.faults_concurrent}, {"judged", f.accesses_known}};
   out["minor_faults"] = {{"predicted", f.minor_predicted}, {"observed", f.minor_observed}};
   out["maps"] = {{"equal", f.maps_equal}, {"compared", f.maps_compared}};
-  out["resident_bytes_of_mappings"] = {{"equal", f.mappings_equal}, {"compared", f.mappings_compared}, {"recorder", f.recorder_mappings}};
+  out["resident_bytes_of_mappings"] = {{"equal", f.mappings_equal}, {"compared", f.mappings_compared}, {"recorder", f.recorder_mappings}, {"judged", f.residency_known}};
   out["call_differences"] = to_json(f.call_differences);
   out["fault_differences"] = to_json(f.fault_differences);
   auto maps = nlohmann::ordered_json::array();
@@ -65,12 +65,14 @@ void print_follow(const replay::Follow& f) {
   fmt::print("\nEvery memory call and fault of {} process{}, led through the twin's kernel\n\n", f.processes, f.processes == 1 ? "" : "es");
   fmt::print("{:<30} {:>14} {:>14}\n", "", "equal", "recorded");
   line("memory calls", f.calls_matched, f.calls_total, f.calls_concurrent ? fmt::format("{} placed as recorded (threads at once)", f.calls_concurrent) : "");
-  line("faults that are faults", f.faults_matched, f.faults_total, f.faults_concurrent ? fmt::format("{} by two threads at once", f.faults_concurrent) : "");
+  line("faults that are faults", f.faults_matched, f.faults_total,
+       !f.accesses_known ? "not judged: reads or writes is not known" : f.faults_concurrent ? fmt::format("{} by two threads at once", f.faults_concurrent) : "");
   line("maps at exit", f.maps_equal, f.maps_compared);
-  line("resident bytes per mapping", f.mappings_equal, f.mappings_compared);
+  line("resident bytes per mapping", f.mappings_equal, f.mappings_compared, f.residency_known ? "" : "not judged: not every fault was recorded");
   print("call", f.call_differences);
-  print("fault", f.fault_differences);
-  for (std::size_t i = 0; i < std::min(2 * kShown, f.map_differences.size()); ++i) {
+  if (f.accesses_known) print("fault", f.fault_differences);
+  const bool tell = f.residency_known || f.maps_equal != f.maps_compared;
+  for (std::size_t i = 0; i < std::min(tell ? 2 * kShown : 0, f.map_differences.size()); ++i) {
     const replay::MappingDifference& d = f.map_differences[i];
     fmt::print("{}{:x}-{:x} {} of process {}: expected {}, got {}\n", i == 0 ? "\n" : "", d.start, d.end, d.name, d.pid, d.expected, d.got);
   }

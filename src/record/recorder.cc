@@ -99,6 +99,9 @@ Result<void> attach_calls(pid_t pid, const RecordOptions& options, const KernelT
 Result<Collector::Sources> attach(Listener listener, pid_t pid, const RecordOptions& options, trace::Meta& meta) {
   const KernelTracepoints tracepoints = read_tracepoints();
   Collector::Sources sources{std::move(listener), {}, {}, {}};
+  // First: it needs little of what an unprivileged user may lock in memory; the faults take all they can get.
+  sources.tasks = PerfTasks::attach(pid, tracepoints);
+  meta.mappings_recorded = sources.tasks.recorded();
   if (options.faults) {
     sources.faults = PerfFaults::attach(pid, options.fault_access ? &tracepoints : nullptr);
     meta.faults_recorded = sources.faults.recorded();
@@ -113,8 +116,6 @@ Result<Collector::Sources> attach(Listener listener, pid_t pid, const RecordOpti
     meta.missing.push_back("page faults: --no-faults");
   }
   if (Result<void> attached = attach_calls(pid, options, tracepoints, sources, meta); !attached) return fail(attached.error());
-  sources.tasks = PerfTasks::attach(pid, tracepoints);
-  meta.mappings_recorded = sources.tasks.recorded();
   return sources;
 }
 

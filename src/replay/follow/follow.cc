@@ -33,6 +33,8 @@ class Follower {
       out_.reason = "the recording does not hold every memory call";
       return std::move(out_);
     }
+    out_.accesses_known = recording_.meta().fault_access || !recording_.meta().faults_recorded;
+    out_.residency_known = recording_.meta().faults_recorded && recording_.meta().kernel_mode_faults && out_.accesses_known;
     for (const KernelStep& step : run_.steps) {
       switch (step.kind) {
         case KernelStep::Kind::fork: fork(run_.tasks[step.index]); break;
@@ -288,9 +290,10 @@ class Follower {
 
 bool Follow::holds() const {
   constexpr std::uint64_t kOneIn = 200;
-  const bool all_equal = calls_matched == calls_total && maps_equal == maps_compared && anonymous_faults_differ == 0 && anonymous_mappings_differ == 0;
-  const bool files_within = (faults_total - faults_matched) * kOneIn <= faults_total && (mappings_compared - mappings_equal) * kOneIn <= mappings_compared;
-  return possible && all_equal && files_within;
+  const bool calls = calls_matched == calls_total && maps_equal == maps_compared;
+  const bool faults = anonymous_faults_differ == 0 && (faults_total - faults_matched) * kOneIn <= faults_total;
+  const bool resident = anonymous_mappings_differ == 0 && (mappings_compared - mappings_equal) * kOneIn <= mappings_compared;
+  return possible && calls && (faults || !accesses_known) && (resident || !residency_known);
 }
 
 Follow follow(trace::Recording& recording) { return Follower(recording).follow(); }
