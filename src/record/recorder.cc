@@ -86,7 +86,7 @@ Result<void> attach_calls(pid_t pid, const RecordOptions& options, const KernelT
     if (!captured) return fail(make_error("--calls {}: {}{}{}", wanted == Calls::exact ? "exact" : "ptrace", refusal, refusal.empty() ? "" : "; ", captured.error().message()));
     sources.calls = std::move(*captured);
     meta.calls_by = "ptrace";
-    if (options.notice) options.notice(fmt::format("memory calls by ptrace{}: every system call of the program stops twice, about 10 us", refusal.empty() ? "" : ", as " + refusal));
+    if (options.notice) options.notice(fmt::format("memory calls by ptrace{}: every system call of the program stops twice, which takes some 30 us", refusal.empty() ? "" : ", as " + refusal));
   }
   meta.calls_exact = sources.calls != nullptr;
   if (!meta.calls_exact) {
