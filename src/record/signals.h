@@ -7,7 +7,7 @@
 namespace faultline::record {
 
 // From construction to destruction: SIGINT and SIGQUIT ignored, SIGTERM and SIGHUP forwarded, SIGXFSZ and SIGPIPE ignored (a
-// file that cannot grow is an error to report, not a death). Construct after the fork: the child keeps the dispositions.
+// file that cannot grow is an error to report, not a death), SIGCHLD not ignored. Construct after the fork: the child keeps the dispositions.
 class SignalsDuringRecording {
  public:
   explicit SignalsDuringRecording(pid_t command);
@@ -16,7 +16,7 @@ class SignalsDuringRecording {
   SignalsDuringRecording& operator=(const SignalsDuringRecording&) = delete;
 
  private:
-  struct sigaction before_[6];
+  struct sigaction before_[7];
 };
 
 }  // namespace faultline::record

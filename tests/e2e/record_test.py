@@ -62,6 +62,13 @@ class Transparency(RecordTest):
             with self.subTest(words=words):
                 self.check_same(words)
 
+    def test_started_with_children_ignored(self):
+        """Whoever ignores SIGCHLD gets no status of its children: not so the recorder, and the command still ignores it."""
+        def ignore():
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        for words in (["sh", "-c", "exit 5"], ["grep", "^SigI", "/proc/self/status"]):
+            self.check_same(words, preexec_fn=ignore)
+
     def test_pipelines_and_input(self):
         self.check_same(["cat"], input=b"x" * 300000)
         self.check_same(["sh", "-c", "seq 10000 | sort -r | head -3 | cat"])
