@@ -43,6 +43,8 @@ nlohmann::ordered_json follow_json(const replay::Follow& f) {
   out["processes"] = f.processes;
   out["images"] = f.images;
   out["calls"] = {{"matched", f.calls_matched}, {"total", f.calls_total}, {"concurrent", f.calls_concurrent}};
+  out["calls_not_modelled"] = nlohmann::ordered_json::object();
+  for (const auto& [name, count] : f.calls_not_modelled) out["calls_not_modelled"][name] = count;
   out["faults"] = {{"matched", f.faults_matched}, {"total", f.faults_total}, {"concurrent", f.faults_concurrent}, {"judged", f.accesses_known}};
   out["minor_faults"] = {{"predicted", f.minor_predicted}, {"observed", f.minor_observed}};
   out["maps"] = {{"equal", f.maps_equal}, {"compared", f.maps_compared}};
@@ -65,6 +67,7 @@ void print_follow(const replay::Follow& f) {
   fmt::print("\nEvery memory call and fault of {} process{}, led through the twin's kernel\n\n", f.processes, f.processes == 1 ? "" : "es");
   fmt::print("{:<30} {:>14} {:>14}\n", "", "equal", "recorded");
   line("memory calls", f.calls_matched, f.calls_total, f.calls_concurrent ? fmt::format("{} placed as recorded (threads at once)", f.calls_concurrent) : "");
+  for (const auto& [name, count] : f.calls_not_modelled) fmt::print("{:<30} {:>14} {:>14}   not compared: the twin does not know this call\n", name, "-", count);
   line("faults that are faults", f.faults_matched, f.faults_total,
        !f.accesses_known ? "not judged: reads or writes is not known" : f.faults_concurrent ? fmt::format("{} by two threads at once", f.faults_concurrent) : "");
   line("maps at exit", f.maps_equal, f.maps_compared);

@@ -1,7 +1,6 @@
 #include "replay/replayer.h"
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "heap/heap.h"
 #include "heap/on/twin_memory.h"
@@ -90,7 +89,7 @@ class Replay {
   Memory memory_;
   heap::Heap<Memory> heap_;
   std::vector<Slot> slots_;
-  std::unordered_set<Address> cached_foreign_;  // blocks of thread arenas in the caches of modelled threads
+  bool foreign_cached_ = false;  // blocks of thread arenas were put into modelled caches
   CallCounts counted_;
   std::size_t next_call_ = 0, next_touch_ = 0, next_rest_ = 0, next_break_ = 0, next_exit_ = 0;
   std::uint32_t next_rest_time_ = 0;
@@ -181,10 +180,14 @@ class Replay {
       }
     }
     if (slot.address == 0) slot.address = call_heap(event, size);
-    if (!cached_foreign_.empty() && slot.home == Home::main_arena && cached_foreign_.erase(slot.address) != 0) slot.home = Home::foreign;
+    if (slot.home == Home::main_arena && came_from_elsewhere(slot.address)) slot.home = Home::foreign;
     finish_block(event, slot, 0);
     return slot.address;
   }
+
+  // A thread's cache gave a block of an arena that is not modelled. The heap is asked, not a list of such blocks: where the model's caches
+  // are no longer those of the program, one block may lie in two of them.
+  bool came_from_elsewhere(Address block) const { return foreign_cached_ && block != 0 && !heap_.owns(block); }
 
   Address call_heap(const Event& event, std::uint64_t size) {
     switch (event.op) {
@@ -206,7 +209,7 @@ class Replay {
         slot.address = heap_.realloc(event.thread, old.address, size);
         if (slot.address == 0) {
           heap_.free(event.thread, old.address);  // reality went on with the new block: keep the two in step
-        } else if (!cached_foreign_.empty() && cached_foreign_.erase(slot.address) != 0) {
+        } else if (came_from_elsewhere(slot.address)) {
           slot.home = Home::foreign;
         }
         break;
@@ -235,7 +238,7 @@ class Replay {
           heap_.free(event.thread, slot.address);
           break;
         case Home::foreign:
-          if (heap_.free_foreign(event.thread, slot.address, chunk_size_of(slot.size))) cached_foreign_.insert(slot.address);
+          if (heap_.free_foreign(event.thread, slot.address, chunk_size_of(slot.size))) foreign_cached_ = true;
           modelled_ = false;
           break;
         case Home::own_mapping:

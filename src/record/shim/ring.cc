@@ -85,6 +85,7 @@ void begin_life(ThreadRing& ring, std::int32_t tid) {
   ring.last_pointer = 0;
   __builtin_memset(ring.stack_slots, 0, sizeof ring.stack_slots);
   ring.walk.depth = 0;
+  ring.stack = StackBounds();
   commit(ring, out);
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "record/shim/phase.h"
+#include "record/shim/stack_bounds.h"
 #include "record/shim/unwinder.h"
 #include "trace/wire.h"
 
@@ -26,6 +27,7 @@ struct ThreadRing {
   std::uint32_t drops_while_busy;
   std::uint32_t frees_of_class[32];  // for sampling touches, by log2 of the size
   std::uint64_t stack_slots[wire::kStackSlots];  // hash of the stack each slot holds
+  StackBounds stack;
   StackWalk walk;
   std::uint32_t runs[kMaxRuns];
   unsigned char residency[4096];

@@ -31,20 +31,10 @@ struct Walker {
   Step step(WalkFrame& frame);
   Step apply(PackedRule rule, WalkFrame& frame);
   Step step_by_tables(WalkFrame& frame);
-  Step step_by_frame_pointer(bool known_object);
+  Step step_by_frame_pointer(bool known_object, WalkFrame& frame);
   bool plausible_cfa(std::uint64_t cfa, bool from_rbp) const;
   Step return_to(std::uint64_t pc, std::uint64_t cfa, std::uint64_t rbp, std::uint64_t rbp_slot);
 };
-
-// Reads words that may not be mapped. False also when the system call is forbidden.
-bool read_guarded(std::uint64_t address, std::uint64_t* words, std::size_t count) {
-  struct Vector {
-    std::uint64_t base, bytes;
-  };
-  Vector local{reinterpret_cast<std::uint64_t>(words), count * 8}, remote{address, count * 8};
-  return raw_syscall(SYS_process_vm_readv, raw_getpid(), address_of(&local), 1, address_of(&remote), 1, 0) ==
-         static_cast<long>(count * 8);
-}
 
 // Threads have their stack below their thread control block; the main thread below the arguments of the program. A signal
 // stack or a coroutine lies elsewhere: then only the growth limits hold.
@@ -98,7 +88,7 @@ Step Walker::apply(PackedRule rule, WalkFrame& frame) {
       return return_to(load_word(cfa - 8), cfa, load_word(registers.rbp), registers.rbp);
     }
     case PackedKind::end: return Step::end;
-    case PackedKind::bare: return step_by_frame_pointer(true);
+    case PackedKind::bare: return step_by_frame_pointer(true, frame);
     case PackedKind::none: break;
   }
   return Step::lost;
@@ -138,13 +128,13 @@ bool pack(const CfiRow& row, PackedRule& rule) {
 __attribute__((noinline)) Step Walker::step_by_tables(WalkFrame& frame) {
   const std::uint64_t pc = exact ? registers.pc : registers.pc - 1;
   CodeObject object;
-  if (!find_code_object(pc, object)) return step_by_frame_pointer(false);
+  if (!find_code_object(pc, object)) return step_by_frame_pointer(false, frame);
   announce_module(ring, object);
   FrameDescription description;
   CfiRow row;
   if (!find_frame_description(object, pc, description) || !interpret(description, pc, row)) {
     if (!exact) rule_cache->store(registers.pc, PackedRule::make(PackedKind::bare));
-    return step_by_frame_pointer(true);
+    return step_by_frame_pointer(true, frame);
   }
   PackedRule rule;
   if (pack(row, rule)) {
@@ -192,15 +182,24 @@ __attribute__((noinline)) Step Walker::step_by_tables(WalkFrame& frame) {
   return outcome;
 }
 
-Step Walker::step_by_frame_pointer(bool known_object) {
-  reusable = false;
+// Code without tables. On a stack whose bounds are known the step is what PackedKind::rbp would be, and remembered like it; elsewhere
+// every walk asks the kernel anew.
+Step Walker::step_by_frame_pointer(bool known_object, WalkFrame& frame) {
   const std::uint64_t rbp = registers.rbp;
-  if (exact || rbp < registers.sp || rbp - registers.sp > 16 * kTrustedGrowth || (rbp & 7) != 0 || rbp + 16 > stack_end) return Step::lost;
+  const bool plausible = !exact && rbp >= registers.sp && rbp - registers.sp <= 16 * kTrustedGrowth && (rbp & 7) == 0 && rbp + 16 <= stack_end;
   std::uint64_t words[2];
-  if (!read_guarded(rbp, words, 2) || words[1] < 4096) return Step::lost;
+  if (plausible && ring.stack.readable(registers.sp, stack_end, rbp, 16)) {
+    words[0] = load_word(rbp);
+    words[1] = load_word(rbp + 8);
+    frame.flags = kConsumesRbp | kRestoresRbp;
+  } else {
+    reusable = false;
+    if (!plausible || !read_guarded(rbp, words, 2)) return Step::lost;
+  }
+  if (words[1] < 4096) return Step::lost;
   CodeObject object;
   if (!find_code_object(words[1] - 1, object) && known_object) return Step::lost;  // from a file's code into nowhere: garbage
-  return return_to(words[1], rbp + 16, words[0], 0);
+  return return_to(words[1], rbp + 16, words[0], rbp);
 }
 
 __attribute__((noinline)) Step Walker::step(WalkFrame& frame) {

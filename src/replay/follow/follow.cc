@@ -17,12 +17,22 @@ namespace {
 
 using trace::Pid;
 
+// The machine as the recorder found it. Memory calls are not refused for limits and rights that the recording does not tell.
+mm::MachineConfig config_of(const trace::Recording& recording) {
+  mm::MachineConfig config;
+  if (!recording.processes().empty()) {
+    const std::string& mode = recording.processes().front().thp_mode;
+    config.profile.thp = mode == "always" ? mm::ThpMode::always : mode == "never" ? mm::ThpMode::never : mm::ThpMode::madvise;
+  }
+  return config;
+}
+
 constexpr std::size_t kKept = 20;                   // differences kept for people
 constexpr std::uint64_t kSameMomentNs = 100'000;    // two threads' faults on one page: the second found it there
 
 class Follower {
  public:
-  explicit Follower(trace::Recording& recording) : recording_(recording), run_(read_kernel_run(recording)), machine_(mm::Machine::create()), files_(*machine_, recording.cached_files(), run_) {}
+  explicit Follower(trace::Recording& recording) : recording_(recording), run_(read_kernel_run(recording)), machine_(mm::Machine::create(config_of(recording))), files_(*machine_, recording.cached_files(), run_) {}
 
   Follow follow() {
     if (run_.tasks.empty()) {
@@ -126,7 +136,10 @@ class Follower {
     }
     mm::Process& image = machine_->process(pid);
     const mm::FaultCounters before = image.faults();
-    image.run([&](mm::AddressSpace& space) { map_image(space, mapped, task.pid, files_); });
+    image.run([&](mm::AddressSpace& space) {
+      space.set_capabilities({.ipc_lock = true, .sys_admin = true, .sys_rawio = true});
+      map_image(space, mapped, task.pid, files_);
+    });
     touch_strings(image, task.pid, task.time_ns, next);
     known_[task.pid] = {pid, before, task.time_ns, task.time_ns};
     ++out_.images;
@@ -159,11 +172,13 @@ class Follower {
 
   // The file behind an mmap with a descriptor, by the kernel's record of the same mapping.
   FileChoice file_of(Pid pid, const KernelRun::OfProcess& own, const trace::MemoryCall& call) {
-    if (call.kind != trace::CallKind::mmap || (call.args[3] & mm::kMapAnonymous) != 0) return {};
+    const bool attach = call.kind == trace::CallKind::shmat;
+    if (!attach && (call.kind != trace::CallKind::mmap || (call.args[3] & mm::kMapAnonymous) != 0)) return {};
     const auto result = static_cast<std::uint64_t>(call.result);
     auto at = std::partition_point(own.mappings.begin(), own.mappings.end(), [&](const trace::MappingEvent& m) { return m.time_ns < call.begin_ns; });
     for (; at != own.mappings.end() && at->time_ns <= call.end_ns; ++at) {
       if (at->start > result || result >= at->end) continue;
+      if (attach) return files_.shared_segment(*at);
       const bool writable = (call.args[3] & mm::kMapShared) != 0 && (call.args[2] & mm::kProtWrite) != 0;
       return files_.choose(*at, pid, static_cast<std::int32_t>(call.args[4]), writable);
     }
@@ -191,8 +206,12 @@ class Follower {
     const trace::MemoryCall& call = own.calls[step.index];
     if (call.begin_ns < known_.at(step.pid).start_ns) return;
     const FileChoice file = file_of(step.pid, own, call);
-    ++out_.calls_total;
     const TwinAnswer answer = actor->run([&](mm::AddressSpace& space) { return make_call(space, call, file); });
+    if (!answer.known) {
+      ++out_.calls_not_modelled[trace::call_name(call.kind)];
+      return;
+    }
+    ++out_.calls_total;
     if (same_answer(call, answer)) {
       ++out_.calls_matched;
       return;

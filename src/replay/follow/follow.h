@@ -6,7 +6,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -38,6 +38,7 @@ struct Follow {
   std::uint64_t processes = 0, images = 0;
   std::uint64_t calls_total = 0, calls_matched = 0;
   std::uint64_t calls_concurrent = 0;  // of the matched: placed as recorded, because another thread's call was under way
+  std::map<std::string, std::uint64_t> calls_not_modelled;  // by name; not in calls_total: what they do to mappings shows in the maps
   std::uint64_t faults_total = 0, faults_matched = 0;
   std::uint64_t faults_concurrent = 0;  // of the matched: the page had just come by another thread's fault
   // Of what differs: in anonymous memory, where nothing is unknown. What a fault in a file finds hangs on the page cache of that

@@ -27,7 +27,7 @@ std::set<FilePage> read_from_disk(const KernelRun& run) {
 
 }  // namespace
 
-RecordedFiles::RecordedFiles(mm::Machine& machine, std::span<const trace::CachedFile> cached, const KernelRun& run) {
+RecordedFiles::RecordedFiles(mm::Machine& machine, std::span<const trace::CachedFile> cached, const KernelRun& run) : machine_(machine) {
   const std::set<FilePage> read = read_from_disk(run);
   for (const trace::CachedFile& file : cached) {
     mm::FileObject& object = machine.create_file({.type = file.memory_only ? mm::FileType::shmem : mm::FileType::disk, .size = file.size_bytes, .max_order = file.max_order});
@@ -44,6 +44,15 @@ RecordedFiles::RecordedFiles(mm::Machine& machine, std::span<const trace::Cached
 
 RecordedFiles::~RecordedFiles() {
   for (auto& [key, file] : open_) file->release();
+  for (mm::OpenFile* file : attached_) file->release();
+}
+
+FileChoice RecordedFiles::shared_segment(const trace::MappingEvent& mapping) {
+  const std::uint64_t bytes = mapping.end - mapping.start;
+  mm::FileObject*& segment = segments_[{mapping.device, mapping.inode}];
+  if (segment == nullptr) segment = &machine_.create_file({.type = mm::FileType::shmem, .size = bytes});
+  attached_.push_back(mm::OpenFile::open(*segment, true, {}));
+  return {attached_.back(), 0, bytes};
 }
 
 FileChoice RecordedFiles::choose(const trace::MappingEvent& mapping, trace::Pid pid, std::int32_t descriptor, bool writable) {

@@ -21,6 +21,7 @@ namespace faultline::replay {
 struct FileChoice {
   mm::OpenFile* backing = nullptr;
   std::uint32_t number = 0;
+  std::uint64_t bytes = 0;  // of the mapping, where the call does not say
 };
 
 class RecordedFiles {
@@ -34,6 +35,8 @@ class RecordedFiles {
   // One open(2) is taken to be one process, descriptor and file: mappings of one open file merge, those of two do not.
   // descriptor: of the mmap call, kByExecve for what execve maps.
   FileChoice choose(const trace::MappingEvent& mapping, trace::Pid pid, std::int32_t descriptor, bool writable);
+  // What shmat(2) maps: each attachment opens the segment's file anew.
+  FileChoice shared_segment(const trace::MappingEvent& mapping);
   FileChoice unknown() { return {nullptr, next_number_++}; }  // equal to no other
   static constexpr std::int32_t kByExecve = -2;
 
@@ -43,7 +46,10 @@ class RecordedFiles {
     mm::FileObject* object = nullptr;
     mm::ReadAheadLimits read_ahead;
   };
+  mm::Machine& machine_;
   std::map<FileKey, File> files_;
+  std::map<FileKey, mm::FileObject*> segments_;
+  std::vector<mm::OpenFile*> attached_;
   std::map<std::tuple<trace::Pid, std::int32_t, FileKey, bool>, mm::OpenFile*> open_;
   std::map<FileKey, std::uint32_t> numbers_;
   std::uint32_t next_number_ = 1;

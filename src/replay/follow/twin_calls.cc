@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/units.h"
 
 namespace faultline::replay {
@@ -39,6 +41,47 @@ mm::MremapArguments mremap_arguments(const trace::MemoryCall& call) {
   return {VirtAddr(call.args[0]), ByteCount(call.args[1]), ByteCount(call.args[2]), static_cast<mm::RemapFlags>(call.args[3]), VirtAddr(call.args[4])};
 }
 
+constexpr std::uint64_t kSetThpDisable = 41, kShmRdOnly = 010000, kShmRemap = 040000;  // prctl(2), shmat(2)
+
+// setrlimit(2) as it succeeded: the recorder asked for the limits afterwards.
+void set_limit(mm::AddressSpace& space, const trace::MemoryCall& call) {
+  if (call.result != 0 || call.args[2] == 0 || call.args[4] > call.args[5]) return;
+  mm::ResourceLimits limits = space.limits();
+  constexpr std::uint64_t kData = 2, kStack = 3, kMemlock = 8, kAs = 9;  // include/uapi/asm-generic/resource.h
+  switch (call.args[1]) {
+    case kData:
+      limits.data = call.args[4];
+      limits.data_hard = call.args[5];
+      break;
+    case kStack: limits.stack = call.args[4]; break;
+    case kMemlock: limits.memlock = call.args[4]; break;
+    case kAs: limits.address_space = call.args[4]; break;
+    default: return;
+  }
+  space.set_limits(limits);
+}
+
+// System V shared memory is a mapping of a file of its own (ipc/shm.c: do_shmat()). The segment's length is not among the arguments:
+// file.bytes has it from the kernel's record of the mapping.
+TwinAnswer attach(mm::AddressSpace& space, const trace::MemoryCall& call, const FileChoice& file) {
+  if (failed(call.result) || file.bytes == 0) return {call.result, false};
+  mm::MmapArguments arguments;
+  arguments.address = VirtAddr(call.args[1]);
+  arguments.length = ByteCount(file.bytes);
+  arguments.prot = (call.args[2] & kShmRdOnly) != 0 ? mm::kProtRead : mm::kProtReadWrite;
+  arguments.flags = mm::kMapShared | (call.args[1] == 0 ? 0 : (call.args[2] & kShmRemap) != 0 ? mm::kMapFixed : mm::kMapFixedNoReplace);
+  arguments.backing = file.backing;
+  arguments.file = file.number;
+  return {value_of(space.mmap(arguments))};
+}
+
+// The whole segment goes: all that is left of the mapping which began there (ipc/shm.c: ksys_shmdt()).
+TwinAnswer detach(mm::AddressSpace& space, const trace::MemoryCall& call) {
+  const mm::Vma* vma = space.vmas().containing(call.args[0]);
+  if (failed(call.result) || vma == nullptr || vma->start != call.args[0]) return {call.result, false};
+  return {value_of(space.munmap(VirtAddr(vma->start), ByteCount(vma->end - vma->start)))};
+}
+
 }  // namespace
 
 TwinAnswer make_call(mm::AddressSpace& space, const trace::MemoryCall& call, const FileChoice& file) {
@@ -51,6 +94,25 @@ TwinAnswer make_call(mm::AddressSpace& space, const trace::MemoryCall& call, con
     case CallKind::mremap: return {value_of(space.mremap(mremap_arguments(call)))};
     case CallKind::madvise: return {value_of(space.madvise(address, length, static_cast<mm::Madvice>(call.args[2])))};
     case CallKind::mprotect: return {value_of(space.mprotect(address, length, static_cast<mm::Prot>(call.args[2])))};
+    case CallKind::mlock: return {value_of(space.mlock(address, length))};
+    case CallKind::mlock2: return {value_of(space.mlock2(address, length, static_cast<mm::MlockFlags>(call.args[2])))};
+    case CallKind::munlock: return {value_of(space.munlock(address, length))};
+    case CallKind::mlockall: return {value_of(space.mlockall(static_cast<mm::MlockallFlags>(call.args[0])))};
+    case CallKind::munlockall: return {value_of(space.munlockall())};
+    case CallKind::msync: return {value_of(space.msync(address, length, static_cast<mm::MsyncFlags>(call.args[2])))};
+    case CallKind::mincore: {
+      const auto answer = space.mincore(address, length);
+      return {answer ? 0 : -static_cast<std::int64_t>(answer.error())};
+    }
+    case CallKind::shmat: return attach(space, call, file);
+    case CallKind::shmdt: return detach(space, call);
+    case CallKind::prlimit:  // refusals are about who may raise what, not about memory
+      set_limit(space, call);
+      return {call.result};
+    case CallKind::prctl:
+      if ((call.args[0] & 0xffff'ffff) != kSetThpDisable) break;
+      if (call.result == 0) space.set_thp_disabled(call.args[1] != 0);
+      return {call.result};
     default: break;
   }
   return {call.result, false};
@@ -83,6 +145,12 @@ void force_result(mm::AddressSpace& space, const trace::MemoryCall& call, const 
     (void)space.mremap(arguments);
   } else if (call.kind == CallKind::brk) {
     (void)space.brk(place);
+  } else if (call.kind == CallKind::shmat) {
+    if (!failed(answer.value)) (void)space.munmap(VirtAddr(static_cast<std::uint64_t>(answer.value)), ByteCount(file.bytes));
+    trace::MemoryCall there = call;
+    there.args[1] = place.value;
+    there.args[2] |= kShmRemap;
+    (void)attach(space, there, file);
   }
 }
 
@@ -100,8 +168,12 @@ std::string call_text(const trace::MemoryCall& call) {
     case CallKind::mremap: return fmt::format("mremap({:#x}, {}, {}, {:#x}, {:#x})", a[0], a[1], a[2], a[3], a[4]);
     case CallKind::madvise: return fmt::format("madvise({:#x}, {}, {})", a[0], a[1], a[2]);
     case CallKind::mprotect: return fmt::format("mprotect({:#x}, {}, {:#x})", a[0], a[1], a[2]);
-    default: return fmt::format("call({:#x}, {:#x}, {:#x})", a[0], a[1], a[2]);
+    default: break;
   }
+  std::string text = trace::call_name(call.kind);
+  text += '(';
+  for (unsigned i = 0; i < std::min(trace::argument_count(call.kind), 6u); ++i) text += fmt::format("{}{:#x}", i == 0 ? "" : ", ", a[i]);
+  return text + ')';
 }
 
 }  // namespace faultline::replay

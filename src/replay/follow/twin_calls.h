@@ -10,7 +10,7 @@
 
 namespace faultline::replay {
 
-// file: what an mmap with a descriptor maps.
+// file: what an mmap with a descriptor, or shmat, maps.
 // The answer as the system call's return value: -errno on refusal. `known` is false for calls the twin cannot make (their kind
 // or flag is not modelled): the answer is then the recorded one.
 struct TwinAnswer {
