@@ -45,6 +45,8 @@ nlohmann::ordered_json follow_json(const replay::Follow& f) {
   out["calls"] = {{"matched", f.calls_matched}, {"total", f.calls_total}, {"concurrent", f.calls_concurrent}};
   out["calls_not_modelled"] = nlohmann::ordered_json::object();
   for (const auto& [name, count] : f.calls_not_modelled) out["calls_not_modelled"][name] = count;
+  out["anonymous_faults_differ"] = f.anonymous_faults_differ;
+  out["anonymous_mappings_differ"] = f.anonymous_mappings_differ;
   out["faults"] = {{"matched", f.faults_matched}, {"total", f.faults_total}, {"concurrent", f.faults_concurrent}, {"judged", f.accesses_known}};
   out["minor_faults"] = {{"predicted", f.minor_predicted}, {"observed", f.minor_observed}};
   out["maps"] = {{"equal", f.maps_equal}, {"compared", f.maps_compared}};

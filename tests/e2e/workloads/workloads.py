@@ -82,7 +82,56 @@ def free_port():
         return s.getsockname()[1]
 
 
+JAVASCRIPT = """
+const found = new Map();
+let seed = Number(process.argv[2]);
+for (let i = 0; i < Number(process.argv[3]); i++) {
+  seed = (seed * 48271) % 2147483647;
+  found.set('key' + seed % 50000, { number: i, list: [i, i + 1, String(i).repeat(seed % 20)], text: Buffer.alloc(seed % 3000) });
+}
+console.log(found.size, JSON.stringify([...found.keys()]).length);
+"""
+
+JAVA = """
+import java.util.*;
+public class Work {
+  public static void main(String[] words) throws Exception {
+    Random random = new Random(Long.parseLong(words[0]));
+    Map<String, List<byte[]>> map = new TreeMap<>();
+    Thread[] threads = new Thread[3];
+    for (int t = 0; t < threads.length; t++) {
+      final long seed = random.nextLong();
+      threads[t] = new Thread(() -> {
+        Random own = new Random(seed);
+        for (int i = 0; i < 20000; i++) {
+          synchronized (map) { map.computeIfAbsent("k" + own.nextInt(3000), k -> new ArrayList<>()).add(new byte[own.nextInt(200)]); }
+        }
+      });
+      threads[t].start();
+    }
+    for (Thread thread : threads) thread.join();
+    long bytes = 0;
+    for (List<byte[]> list : map.values()) for (byte[] block : list) bytes += block.length;
+    System.out.println(map.size() + " " + bytes);
+  }
+}
+"""
+
+# A shell with pipes, subshells, substitutions and background jobs: every stage a fork, most with an execve.
+PIPELINE = r"""
+set -e
+cd "$1"
+for i in 1 2 3; do
+  (seq $((i * 4000)) | awk '{ print $1 % 977, $1 }' | sort -k1,1n | uniq -c -w 4 | tail -n 5) > part.$i &
+done
+wait
+total=$(cat part.* | wc -l)
+echo "lines: $total $(grep -c . part.1) $(head -n 1 part.2 | sed 's/ */_/g' | tr a-z A-Z)"
+"""
+
+
 NAMES = ["sqlite3", "python-json", "cc1plus", "redis", "sort", "gawk"]
+FOLLOWED = ["g++", "node", "java-version", "java", "pipeline"]  # of these the kernel side is checked, not malloc
 
 
 class Workload:
@@ -137,7 +186,25 @@ def prepare(name, directory, seed=1, scale=1.0):
         text_file(text, seed, int(400_000 * scale))
         return Workload(["/usr/bin/gawk", "{ count[$2]++; sum[$2] += $5; last[$2] = $0 } END { for (u in count) print u, count[u], sum[u], last[u] }", str(text)],
                         env={"LC_ALL": "C"})
-    raise ValueError(f"wanted one of {NAMES}, found {name!r}")
+    if name == "g++":  # the driver, cc1plus, as, collect2 and ld
+        source = directory / "small.cc"
+        cpp_source(source, seed, max(1, int(3 * scale)))
+        with open(source, "a") as out:
+            out.write("int main() { return 0; }\n")
+        return Workload(["/usr/bin/g++", "-O1", str(source), "-o", str(directory / "small")])
+    if name == "node":
+        program = directory / "work.js"
+        program.write_text(JAVASCRIPT)
+        return Workload([shutil.which("node"), str(program), str(seed), str(int(20_000 * scale))])
+    if name == "java-version":
+        return Workload([shutil.which("java"), "-version"])
+    if name == "java":
+        (directory / "Work.java").write_text(JAVA)
+        subprocess.run(["javac", "-d", str(directory), str(directory / "Work.java")], check=True)
+        return Workload([shutil.which("java"), "-cp", str(directory), "Work", str(seed)])
+    if name == "pipeline":
+        return Workload(["/bin/bash", "-c", PIPELINE, "bash", str(directory)])
+    raise ValueError(f"wanted one of {NAMES + FOLLOWED}, found {name!r}")
 
 
 if __name__ == "__main__":  # python3 workloads.py NAME DIRECTORY [SEED [SCALE]]: prepares it and prints the command

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""The kernel side on real programs: every memory call and fault of all their processes, led through the twin by `faultline verify`.
+
+follow_test.py FAULTLINE [NAME ...]      FAULTLINE_SEED and FAULTLINE_SCALE change the inputs.
+
+Calls, maps and anonymous memory must be equal in every recording. What a fault in a file maps hangs on the page cache at that moment,
+which the recorder sees once, when the recording ends; a machine that reclaims or reads pages meanwhile changes it. So each program is run
+once unrecorded, and of up to three recordings one must be equal to the last page and fault.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "workloads"))
+import workloads  # noqa: E402
+
+NEEDS = {"sqlite3": "sqlite3", "python-json": "/usr/bin/python3", "redis": "redis-server", "g++": "g++", "node": "node", "java-version": "java",
+         "java": "javac", "pipeline": "bash"}
+ATTEMPTS = 3
+
+
+def run(workload, before):
+    env = {**os.environ, **workload.env}
+    helper = threading.Thread(target=workload.drive) if workload.drive else None
+    if helper:
+        helper.start()
+    done = subprocess.run([*before, *workload.command], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
+    if helper:
+        helper.join()
+    return done
+
+
+def fresh(name, directory):
+    shutil.rmtree(directory, ignore_errors=True)
+    return workloads.prepare(name, directory, int(os.environ.get("FAULTLINE_SEED", "1")), float(os.environ.get("FAULTLINE_SCALE", "0.1")))
+
+
+def off(pair):
+    return abs(pair["predicted"] - pair["observed"]) / max(1, pair["observed"])
+
+
+def judge(follow):
+    """What is wrong whatever the page cache was; what is not equal in files."""
+    wrong, files = [], []
+    calls, maps, faults, resident = follow["calls"], follow["maps"], follow["faults"], follow["resident_bytes_of_mappings"]
+    if calls["matched"] != calls["total"] or calls["total"] == 0:
+        wrong.append(f"calls {calls['matched']} of {calls['total']}: {follow['call_differences'][:3]}")
+    if maps["equal"] != maps["compared"] or maps["compared"] == 0:
+        wrong.append(f"maps {maps['equal']} of {maps['compared']}: {follow['map_differences'][:3]}")
+    if follow["anonymous_faults_differ"] or follow["anonymous_mappings_differ"]:
+        wrong.append(f"anonymous memory differs: {follow['fault_differences'][:3]} {follow['map_differences'][:3]}")
+    if off(follow["minor_faults"]) > 0.005:
+        wrong.append(f"minor faults {follow['minor_faults']}")
+    if faults["matched"] != faults["total"]:
+        files.append(f"faults {faults['matched']} of {faults['total']}: {follow['fault_differences'][:2]}")
+    if resident["equal"] != resident["compared"]:
+        files.append(f"resident bytes {resident['equal']} of {resident['compared']}: {follow['map_differences'][:2]}")
+    return wrong, files
+
+
+def line_of(follow):
+    text = f"{follow['processes']} processes"
+    for key in ("calls", "faults"):
+        text += f", {key} {follow[key]['matched']}/{follow[key]['total']}"
+        if follow[key]["concurrent"]:
+            text += f" ({follow[key]['concurrent']} at once)"
+    minor, maps, resident = follow["minor_faults"], follow["maps"], follow["resident_bytes_of_mappings"]
+    text += f", minor {minor['predicted']}/{minor['observed']}, maps {maps['equal']}/{maps['compared']}, resident {resident['equal']}/{resident['compared']}"
+    if follow["calls_not_modelled"]:
+        text += f", not modelled {follow['calls_not_modelled']}"
+    return text
+
+
+def check(faultline, name, top):
+    directory, recording = os.path.join(top, "work"), os.path.join(top, "recording.fl")
+    plain = run(fresh(name, directory), [])
+    line, files = "", []
+    for attempt in range(ATTEMPTS):
+        workload = fresh(name, directory)
+        done = run(workload, [faultline, "record", "-q", "-o", recording, *workload.record_options, "--"])
+        if (done.returncode, done.stdout) != (plain.returncode, plain.stdout) and not workload.drive:
+            return [f"recorded it ends with {done.returncode}, alone with {plain.returncode}: {done.stderr.strip()[-500:]}"], line
+        verify = subprocess.run([faultline, "verify", "--json", recording], capture_output=True, text=True, timeout=300)
+        try:
+            follow = json.loads(verify.stdout)["follow"]
+        except (ValueError, KeyError):
+            return [f"verify exited with {verify.returncode} and no answer: {verify.stderr.strip()[-500:]}"], line
+        if not follow["possible"]:  # perf or its tracepoints are not permitted here
+            return None, follow["reason"]
+        line = line_of(follow) + (f" (recording {attempt + 1})" if attempt else "")
+        wrong, files = judge(follow)
+        if wrong or not files:
+            return wrong, line
+    return files, line
+
+
+def main():
+    faultline, names = sys.argv[1], sys.argv[2:] or list(NEEDS)
+    passed = failed = skipped = 0
+    for name in names:
+        if shutil.which(NEEDS[name]) is None:
+            print(f"SKIPPED {name}: wanted {NEEDS[name]}, not installed")
+            skipped += 1
+            continue
+        top = tempfile.mkdtemp(prefix="faultline-follow-")
+        try:
+            wrong, line = check(faultline, name, top)
+        finally:
+            if not os.environ.get("FAULTLINE_KEEP"):
+                shutil.rmtree(top, ignore_errors=True)
+        if wrong is None:
+            print(f"SKIPPED {name}: {line}")
+            skipped += 1
+            continue
+        print(f"{'FAILED' if wrong else 'ok    '} {name}: {line}", flush=True)
+        for reason in wrong:
+            print(f"       {reason}", flush=True)
+        failed, passed = failed + bool(wrong), passed + (not wrong)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    sys.exit(1 if failed else 0)
+
+
+main()
