@@ -28,12 +28,25 @@ std::uint64_t random_number() {
   return random_state;
 }
 
+// What lies outside the innermost frame of code without tables: backtrace(3) ends there. One chain for each thread that runs such code.
+struct Outer {
+  const Outer* next;
+  void* caller;  // return address of that frame
+  void* frames[2000];
+  int count;
+};
+const Outer* outer;
+
 NOINLINE void probe() {
   static void* frames[2000];
   const int n = backtrace(frames, 2000);
   const std::size_t size = next_size++;
   std::printf("S %zu", size);
   for (int i = 1; i < n; ++i) std::printf(" %lx", reinterpret_cast<unsigned long>(frames[i]));
+  for (const Outer* o = outer; o != nullptr; o = o->next) {
+    std::printf(" %lx", reinterpret_cast<unsigned long>(o->caller));
+    for (int i = 1; i < o->count; ++i) std::printf(" %lx", reinterpret_cast<unsigned long>(o->frames[i]));
+  }
   std::printf("\n");
   void* volatile p = std::malloc(size);
   std::free(p);
@@ -123,6 +136,58 @@ NOINLINE void through_function(int depth) {
   sink = sink + 1;
 }
 
+// Code as a JIT compiler makes it: a frame pointer and no tables. (call, argument, where its return address goes)
+using Generated = void (*)(void (*)(void*), void*, void**);
+Generated generated;
+// The same with rbp as a variable: (call, argument, value)
+using Careless = void (*)(void (*)(void*), void*, std::uint64_t);
+Careless careless;
+std::uint64_t forbidden;  // a page nobody may read
+
+void generate() {
+  static const unsigned char with_frame[] = {0x55, 0x48, 0x89, 0xe5,                                // push rbp; mov rbp, rsp
+                                             0x48, 0x8b, 0x45, 0x08, 0x48, 0x89, 0x02,              // mov rax, [rbp + 8]; mov [rdx], rax
+                                             0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0xff, 0xd0,        // mov rax, rdi; mov rdi, rsi; call rax
+                                             0x5d, 0xc3};                                           // pop rbp; ret
+  static const unsigned char without[] = {0x55, 0x48, 0x89, 0xd5,                                   // push rbp; mov rbp, rdx
+                                          0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0xff, 0xd0, 0x5d, 0xc3};
+  auto* code = static_cast<unsigned char*>(mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  std::memcpy(code, with_frame, sizeof with_frame);
+  std::memcpy(code + 256, without, sizeof without);
+  mprotect(code, 4096, PROT_READ | PROT_EXEC);
+  mprotect(code + 4096, 4096, PROT_NONE);
+  generated = reinterpret_cast<Generated>(code);
+  careless = reinterpret_cast<Careless>(code + 256);
+  forbidden = reinterpret_cast<std::uint64_t>(code + 4096);
+}
+
+NOINLINE void through_generated(int depth) {
+  static std::size_t used;
+  static Outer room[32];  // nested; the threads of this program run one after the other
+  if (used == sizeof room / sizeof room[0]) return descend(depth);
+  Outer& mine = room[used++];
+  mine.next = outer;
+  mine.count = backtrace(mine.frames, 2000);
+  outer = &mine;
+  struct Call {
+    int depth;
+  } call{depth};
+  generated([](void* argument) { descend(static_cast<Call*>(argument)->depth); sink = sink + 1; }, &call, &mine.caller);
+  outer = mine.next;
+  --used;
+  sink = sink + 1;
+}
+
+// Whatever rbp holds: nothing may be read that cannot be read. What the stack looks like then is nobody's claim.
+NOINLINE void through_careless(int depth) {
+  const auto here = reinterpret_cast<std::uint64_t>(__builtin_frame_address(0));
+  const std::uint64_t values[] = {0, 8, here - 64, here + 8, here + 40000, here & ~std::uint64_t{4095}, forbidden, forbidden - 8, forbidden + 4096,
+                                  ~std::uint64_t{0}, std::uint64_t{1} << 47, here + (std::uint64_t{1} << 20), here | 1};
+  careless([](void*) { std::free(std::malloc(17)); }, nullptr, values[random_number() % (sizeof values / sizeof values[0])]);
+  descend(depth);
+  sink = sink + 1;
+}
+
 NOINLINE void descend(int depth) {
   if (depth <= 0 || random_number() % 16 == 0) {
     probe();
@@ -131,7 +196,7 @@ NOINLINE void descend(int depth) {
   }
   using Shape = void (*)(int);
   static constexpr Shape kShapes[] = {plain, many_registers, with_alloca, realigned, aligned_only,
-                                      big_frame, sorting, throwing, destructing, through_function};
+                                      big_frame, sorting, throwing, destructing, through_function, through_generated, through_careless};
   const unsigned calls = random_number() % 8 == 0 ? 2 : 1;
   for (unsigned i = 0; i < calls; ++i) {
     kShapes[random_number() % (sizeof kShapes / sizeof kShapes[0])](depth - 1 - static_cast<int>(i));
@@ -164,6 +229,7 @@ int main(int argc, char** argv) {
   const int rounds = argc > 2 ? std::atoi(argv[2]) : 1000;
   void* warm[4];
   backtrace(warm, 4);  // loads libgcc_s
+  generate();
   probe();
   struct sigaction action {};
   action.sa_handler = on_signal;
