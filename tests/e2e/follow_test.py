@@ -51,13 +51,13 @@ def judge(follow):
         wrong.append(f"calls {calls['matched']} of {calls['total']}: {follow['call_differences'][:3]}")
     if maps["equal"] != maps["compared"] or maps["compared"] == 0:
         wrong.append(f"maps {maps['equal']} of {maps['compared']}: {follow['map_differences'][:3]}")
-    if follow["anonymous_faults_differ"] or follow["anonymous_mappings_differ"]:
+    if (faults["judged"] and follow["anonymous_faults_differ"]) or (resident["judged"] and follow["anonymous_mappings_differ"]):
         wrong.append(f"anonymous memory differs: {follow['fault_differences'][:3]} {follow['map_differences'][:3]}")
-    if off(follow["minor_faults"]) > 0.005:
+    if faults["judged"] and off(follow["minor_faults"]) > 0.005:
         wrong.append(f"minor faults {follow['minor_faults']}")
-    if faults["matched"] != faults["total"]:
+    if faults["judged"] and faults["matched"] != faults["total"]:
         files.append(f"faults {faults['matched']} of {faults['total']}: {follow['fault_differences'][:2]}")
-    if resident["equal"] != resident["compared"]:
+    if resident["judged"] and resident["equal"] != resident["compared"]:
         files.append(f"resident bytes {resident['equal']} of {resident['compared']}: {follow['map_differences'][:2]}")
     return wrong, files
 
