@@ -43,6 +43,12 @@ Result<void> exec(Lab& lab, Arguments& arguments) {
   while (!arguments.done()) start.argv.push_back(*arguments.word("an argument"));
   FL_TRY(LabProcess* const process, lab.current());
 
+  if (!lab.has_free_frames(1)) {
+    lab.effects().refuse(mm::Errno::nomem);
+    lab.effects().call("execve", fmt::format("execve({}) = ENOMEM", path));
+    return {};
+  }
+
   std::string name = path;
   FL_TRY(FileBytes first, FileBytes::open(path));
   std::unique_ptr<FileBytes> file = std::make_unique<FileBytes>(std::move(first));
