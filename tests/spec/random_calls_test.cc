@@ -42,7 +42,8 @@ void run_all(const Shape& shape, std::uint64_t otherwise) {
     const Program program = random_program(first + i, shape);
     const std::string difference = compare(kernel, program);
     if (difference.empty()) continue;
-    // Twice in a row, or it was not the program: khugepaged and the writer of dirty pages work on their own now and then.
+    // Twice in a row, or it was not the program alone: khugepaged, the writer of dirty pages and whoever reclaims the page cache work on
+    // their own now and then. Where none of them has anything to do with the program, once is enough.
     if (compare(kernel, program).empty()) {
       std::printf("seed %llu differed once and not again: %s\n", static_cast<unsigned long long>(first + i), difference.c_str());
       ++once;
@@ -53,7 +54,8 @@ void run_all(const Shape& shape, std::uint64_t otherwise) {
     ADD_FAILURE() << fmt::format("seed {}: {}\nfor tests/spec/corpus:\n{}", first + i, compare(kernel, small), to_text(small));
   }
   EXPECT_EQ(different, 0u) << "programs that differ, of " << programs;
-  EXPECT_LE(once, 2 + programs / 1000) << "programs that differed once";
+  const bool others_at_work = shape.files || shape.huge_pages;
+  EXPECT_LE(once, others_at_work ? 2 + programs / 1000 : 0) << "programs that differed once";
 }
 
 TEST(RandomCalls, OneProcess) { run_all({}, 2500); }
