@@ -18,7 +18,7 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "workloads"))
 import workloads  # noqa: E402
 
-NEEDS = {"sqlite3": "sqlite3", "python-json": "/usr/bin/python3", "redis": "redis-server", "g++": "g++", "node": "node", "java-version": "java",
+NEEDS = {"true": "true", "sqlite3": "sqlite3", "python-json": "/usr/bin/python3", "redis": "redis-server", "g++": "g++", "node": "node", "java-version": "java",
          "java": "javac", "pipeline": "bash"}
 ATTEMPTS = 3
 

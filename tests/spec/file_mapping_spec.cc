@@ -72,6 +72,14 @@ TEST_P(FileMapping, APrivateWriteAfterAReadCopies) {
   EXPECT_EQ(process->read(W, 8 * kPage), 1u) << "the file's page again";
 }
 
+TEST_P(FileMapping, EveryPrivatePageIsCopiedOnce) {
+  if (!make(FileKind::disk, kBig)) GTEST_SKIP() << why;
+  process->map_file(W, kBig, 3, kPrivate);
+  process->read(W, kBig);
+  EXPECT_EQ(process->write(W, kBig), 16384u);
+  EXPECT_EQ(process->write(W, kBig), 0u);
+}
+
 TEST_P(FileMapping, APrivateWriteFirstCopiesAtOnce) {
   if (!make(FileKind::disk, 32 * kPage)) GTEST_SKIP() << why;
   process->map_file(W, 32 * kPage, 3, kPrivate);

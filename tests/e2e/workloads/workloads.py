@@ -131,7 +131,7 @@ echo "lines: $total $(grep -c . part.1) $(head -n 1 part.2 | sed 's/ */_/g' | tr
 
 
 NAMES = ["sqlite3", "python-json", "cc1plus", "redis", "sort", "gawk"]
-FOLLOWED = ["g++", "node", "java-version", "java", "pipeline"]  # of these the kernel side is checked, not malloc
+FOLLOWED = ["true", "g++", "node", "java-version", "java", "pipeline"]  # of these the kernel side is checked, not malloc
 
 
 class Workload:
@@ -186,6 +186,8 @@ def prepare(name, directory, seed=1, scale=1.0):
         text_file(text, seed, int(400_000 * scale))
         return Workload(["/usr/bin/gawk", "{ count[$2]++; sum[$2] += $5; last[$2] = $0 } END { for (u in count) print u, count[u], sum[u], last[u] }", str(text)],
                         env={"LC_ALL": "C"})
+    if name == "true":
+        return Workload(["/bin/true"])
     if name == "g++":  # the driver, cc1plus, as, collect2 and ld
         source = directory / "small.cc"
         cpp_source(source, seed, max(1, int(3 * scale)))
