@@ -122,6 +122,15 @@ Result<void> truncate(Lab& lab, Arguments& arguments) {
   return {};
 }
 
+Result<void> wait(Lab& lab, Arguments& arguments) {
+  FL_TRY(const std::uint64_t seconds, arguments.number(1, 100'000, "a number of seconds"));
+  const std::uint64_t before = lab.machine().khugepaged().pages_collapsed();
+  lab.machine().advance(seconds * 1'000'000'000);
+  const std::uint64_t made = lab.machine().khugepaged().pages_collapsed() - before;
+  if (made > 0) lab.effects().note(fmt::format("khugepaged: {} huge page{} made of what was there", made, made == 1 ? "" : "s"));
+  return {};
+}
+
 constexpr auto kNone = Verb::Result::none;
 constexpr Verb kVerbs[] = {
     {"limit", "frames|maps N, stack|as|data|memlock SIZE", "limit stack 1M; frames and maps before anything runs", limit, kNone, false, false},
@@ -132,6 +141,7 @@ constexpr Verb kVerbs[] = {
     {"sync", "FILE", "writes its dirty pages back", sync, kNone, false, false},
     {"dropcache", "FILE", "its clean pages that nobody maps leave the page cache", dropcache, kNone, false, false},
     {"truncate", "FILE SIZE", "ftruncate, either way", truncate, kNone, false, false},
+    {"wait", "SECONDS", "time goes by: khugepaged wakes every 10 s and looks at 16 MiB", wait, kNone, false, false},
 };
 
 }  // namespace

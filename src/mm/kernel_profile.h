@@ -28,6 +28,9 @@ struct KernelProfile {
 
   ThpMode thp = ThpMode::madvise;             // as this machine has it
   bool huge_zero_page = true;                 // sysfs transparent_hugepage/use_zero_page
+  std::uint64_t khugepaged_pages_to_scan = 4096;            // sysfs transparent_hugepage/khugepaged: each time it wakes,
+  std::uint64_t khugepaged_sleep_ns = 10'000'000'000;       // scan_sleep_millisecs,
+  std::uint64_t khugepaged_max_missing = 511, khugepaged_max_shared = 256;  // max_ptes_none, max_ptes_shared
   std::uint64_t fault_around_pages = 16;      // debugfs fault_around_bytes: cached neighbours mapped with a page that is read
   bool maps_whole_folios = true;              // since 6.18: a fault on a file's large folio maps all of it
 

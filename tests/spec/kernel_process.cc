@@ -401,6 +401,18 @@ std::vector<Mapping> KernelProcess::between(std::uint64_t start, std::uint64_t e
 
 std::vector<Mapping> KernelProcess::mappings() { return between(kWindow, kWindow + kWindowBytes, 0); }
 
+bool KernelProcess::wait_for_khugepaged() {
+  const auto full_scans = [] {
+    std::ifstream file("/sys/kernel/mm/transparent_hugepage/khugepaged/full_scans");
+    std::uint64_t count = 0;
+    file >> count;
+    return count;
+  };
+  const std::uint64_t wanted = full_scans() + 1;
+  for (int tenth = 0; tenth < 900 && full_scans() < wanted; ++tenth) ::usleep(100'000);
+  return full_scans() >= wanted;
+}
+
 std::uint64_t KernelProcess::huge_bytes() {
   std::ifstream smaps("/proc/" + std::to_string(pid_) + "/smaps");
   std::uint64_t start = 0;

@@ -23,6 +23,7 @@ class KernelProcess : public Process {
   std::unique_ptr<Process> fork() override;
   Answer run(const Call& call) override;
   void allow_huge_pages(bool allow) override { run({Op::huge, allow ? 1u : 0u}); }
+  bool wait_for_khugepaged() override;
   std::uint64_t huge_bytes() override;
   void open(std::uint32_t slot, const TestFile& file, bool writable = true) override;
   std::vector<Mapping> mappings() override;

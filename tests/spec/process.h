@@ -64,6 +64,8 @@ class Process {
   virtual Answer run(const Call& call) = 0;
   // Transparent huge pages as the system has them, or none (the default).
   virtual void allow_huge_pages(bool allow) = 0;
+  // Until khugepaged has been through with everything: false if it does not within a while.
+  virtual bool wait_for_khugepaged() = 0;
   virtual std::uint64_t huge_bytes() = 0;  // of the window: AnonHugePages
   // The file behind slot 0 to 3, for this process and the children it forks from now on.
   virtual void open(std::uint32_t slot, const TestFile& file, bool writable = true) = 0;

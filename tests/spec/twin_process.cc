@@ -63,6 +63,12 @@ void TwinProcess::allow_huge_pages(bool allow) {
   process().run([&](mm::AddressSpace& space) { space.set_thp_disabled(!allow); });
 }
 
+bool TwinProcess::wait_for_khugepaged() {
+  const std::uint64_t wanted = machine_->khugepaged().full_scans() + 1;
+  for (int second = 0; second < 1000 && machine_->khugepaged().full_scans() < wanted; ++second) machine_->advance(1'000'000'000);
+  return machine_->khugepaged().full_scans() >= wanted;
+}
+
 std::uint64_t TwinProcess::huge_bytes() { return space().huge_bytes(VirtAddr(kWindow), VirtAddr(kWindow + kWindowBytes)).value; }
 
 TwinProcess::~TwinProcess() { machine_->exit(pid_); }

@@ -11,7 +11,12 @@ std::unique_ptr<Machine> Machine::create(const MachineConfig& config) {
   return std::unique_ptr<Machine>(new Machine(config));
 }
 
-Machine::Machine(const MachineConfig& config) : config_(config), frames_(config.frames) {}
+Machine::Machine(const MachineConfig& config) : config_(config), frames_(config.frames), khugepaged_(config.profile) {}
+
+void Machine::advance(std::uint64_t ns) {
+  clock_.advance(ns);
+  khugepaged_.run_until(clock_.now_ns(), processes_);
+}
 
 Pid Machine::add(Pid parent, std::shared_ptr<AddressSpace> space) {
   const Pid pid = next_pid_++;

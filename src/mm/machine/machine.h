@@ -11,6 +11,7 @@
 #include "mm/elf/loader.h"
 #include "mm/errno.h"
 #include "mm/kernel_profile.h"
+#include "mm/machine/khugepaged.h"
 #include "mm/machine/process.h"
 #include "mm/machine/virtual_clock.h"
 #include "mm/phys/frame_table.h"
@@ -55,7 +56,9 @@ class Machine {
   const FrameTable& frames() const { return frames_; }
   FrameTable& frames() { return frames_; }
   const KernelProfile& profile() const { return config_.profile; }
-  VirtualClock& clock() { return clock_; }
+  const VirtualClock& clock() const { return clock_; }
+  const Khugepaged& khugepaged() const { return khugepaged_; }
+  void advance(std::uint64_t ns);  // time goes by: what the kernel does on its own is done
   void check_invariants() const;
 
  private:
@@ -66,6 +69,7 @@ class Machine {
   MachineConfig config_;
   FrameTable frames_;
   VirtualClock clock_;
+  Khugepaged khugepaged_;
   Pid next_pid_ = 1;
   std::vector<std::unique_ptr<FileObject>> files_;  // the page cache
   std::map<Pid, std::unique_ptr<Process>> processes_;

@@ -46,6 +46,11 @@ struct MremapArguments {
 enum class Access : std::uint8_t { hit, minor_fault, major_fault, segv_maperr, segv_accerr, sigbus, out_of_memory };
 constexpr bool refused(Access access) { return access >= Access::segv_maperr; }
 
+// khugepaged's max_ptes_none and max_ptes_shared: of the 512 pages of a region.
+struct CollapseLimits {
+  std::uint64_t missing = 511, shared = 256;
+};
+
 // Who takes the faults: the processor; MAP_POPULATE and mlock (__mm_populate()); MADV_POPULATE_* (faultin_page_range()). They
 // differ in how a fault that had to wait for the disk is counted.
 enum class FaultOrigin : std::uint8_t { access, populate, advice };
@@ -132,6 +137,12 @@ class AddressSpace {
   ByteCount huge_bytes(VirtAddr start, VirtAddr end) const;  // mapped by huge pages, the zero page not counted
   void check_invariants() const;          // recomputes every counter from scratch; asserts
 
+  // --- khugepaged ---
+  // Looks at regions from `cursor` on and makes huge pages of those worth it, until `budget` pages were looked at: returns how many. At
+  // the end of the address space cursor is kScannedAll. Counterpart: khugepaged_scan_mm_slot() (mm/khugepaged.c).
+  static constexpr std::uint64_t kScannedAll = ~std::uint64_t{0};
+  std::uint64_t scan_for_huge_pages(std::uint64_t& cursor, std::uint64_t budget, const CollapseLimits& limits, std::uint64_t& collapsed);
+
   // --- what happens to a file's page, wherever it is mapped (backing/file_users.h) ---
   void forget_entry(Vpn vpn);                                                          // the entry goes
   void clean_entry(Vpn vpn);                                                           // it becomes read-only and clean
@@ -187,7 +198,12 @@ class AddressSpace {
   void split_huge_page(std::uint64_t address);
   void split_owned_huge_at(std::uint64_t start, std::uint64_t end);
   void split_huge_at(std::uint64_t start, std::uint64_t end);
+
+  // collapse.cc
   Result<void, Errno> collapse(Vma& vma, std::uint64_t start, std::uint64_t end);
+  bool has_frames_for_huge_page() const;
+  void collapse_region(const Vma& vma, std::uint64_t region);
+  bool worth_collapsing(const Vma& vma, std::uint64_t region, const CollapseLimits& limits) const;
 
   // stack.cc
   Vma* expand_stack(std::uint64_t address);

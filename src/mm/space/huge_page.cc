@@ -1,5 +1,5 @@
 // Transparent huge pages of anonymous memory. Counterpart: do_huge_pmd_anonymous_page(), do_huge_pmd_wp_page(),
-// __split_huge_pmd() (mm/huge_memory.c), collapse_huge_page() (mm/khugepaged.c).
+// __split_huge_pmd() (mm/huge_memory.c). Making one of small pages that are there already: collapse.cc.
 //
 // Linux maps a huge page with one entry of the second level and keeps a page table aside for the day it is split, which
 // VmPTE counts. Here that table is used from the start: its 512 entries carry Pte::kHuge for as long as they are one.
@@ -100,27 +100,6 @@ void AddressSpace::split_owned_huge_at(std::uint64_t start, std::uint64_t end) {
 void AddressSpace::split_huge_at(std::uint64_t start, std::uint64_t end) {
   if (start % kRegion != 0) split_huge_page(start);
   if (end % kRegion != 0) split_huge_page(end);
-}
-
-// madvise_collapse(): every huge page that fits into the range, whatever is mapped there now. It ends with EINVAL at a region
-// without a page table, where there is nothing to collapse.
-Result<void, Errno> AddressSpace::collapse(Vma& vma, std::uint64_t start, std::uint64_t end) {
-  const bool fits = vma.length() >= kRegion && huge_page_fits(vma, vma.end - kRegion);
-  if (!huge_page_allowed(vma, true) || !fits || vma.anon_vma == nullptr) return fail(Errno::inval);
-  const std::uint64_t first = (start + kRegion - 1) / kRegion * kRegion;
-  const std::uint64_t last = end / kRegion * kRegion;
-  if (last < first) return fail(Errno::inval);
-  for (std::uint64_t region = first; region < last; region += kRegion) {
-    Pte* const entries = table_.entry(VirtAddr(region).vpn());
-    if (entries == nullptr || (entries->huge() && entries->zero_page())) return fail(Errno::inval);
-    if (!entries->huge()) {
-      if (std::any_of(entries, entries + kEntriesPerTable, [](Pte pte) { return pte.guard(); })) return fail(Errno::inval);
-      if (frames_.limit() - frames_.in_use() < kEntriesPerTable) return fail(Errno::nomem);
-      zap(vma, region, region + kRegion);
-      map_huge(vma, region, true, false);
-    }
-  }
-  return {};
 }
 
 // AnonHugePages of smaps.

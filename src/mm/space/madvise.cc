@@ -99,7 +99,9 @@ Result<void, Errno> AddressSpace::advise_vma(Vma& vma, std::uint64_t start, std:
       if ((vma.flags & (kVmPfnMap | kVmLocked)) != 0) return fail(Errno::inval);
       if (vma.backing != nullptr) split_advised_folios(vma, start, end);
       split_owned_huge_at(start, end);
-      table_.for_each(start, end, [](std::uint64_t, Pte& pte) { pte.bits &= ~Pte::kAccessed; });
+      table_.for_each(start, end, [&](std::uint64_t, Pte& pte) {  // what others map, too, is none of this program's business
+        if (pte.maps_frame() && frames_.at(pte.pfn()).users == 1) pte.bits &= ~Pte::kAccessed;
+      });
       if (advice == Madvice::page_out) page_out(vma, start, end);
       return {};
     case Madvice::collapse: return collapse(vma, start, end);

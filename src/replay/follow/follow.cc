@@ -6,6 +6,7 @@
 #include <map>
 
 #include "mm/machine/machine.h"
+#include "replay/follow/file_contention.h"
 #include "replay/follow/image_start.h"
 #include "replay/follow/kernel_run.h"
 #include "replay/follow/maps_check.h"
@@ -46,6 +47,7 @@ class Follower {
     out_.accesses_known = recording_.meta().fault_access || !recording_.meta().faults_recorded;
     out_.residency_known = recording_.meta().faults_recorded && recording_.meta().kernel_mode_faults && out_.accesses_known;
     for (const KernelStep& step : run_.steps) {
+      if (step.time_ns > machine_->clock().now_ns()) machine_->advance(step.time_ns - machine_->clock().now_ns());
       switch (step.kind) {
         case KernelStep::Kind::fork: fork(run_.tasks[step.index]); break;
         case KernelStep::Kind::exec: exec(run_.tasks[step.index]); break;
@@ -79,6 +81,7 @@ class Follower {
   std::map<Pid, Known> known_;
   std::map<std::pair<Pid, std::uint64_t>, RecentFault> recent_;  // by page, pruned as time goes on
   std::uint64_t next_prune_ns_ = 0;
+  FileContention file_contention_;
   Follow out_;
 
   mm::Process* process(Pid pid) {
@@ -242,6 +245,9 @@ class Follower {
     const bool write = is_write(actor->space(), fault);
     const mm::Access met = actor->access(VirtAddr(fault.address), write);
     const auto page = std::make_pair(step.pid, page_floor(fault.address));
+    const mm::Vma* under = actor->space().vmas().containing(fault.address);
+    const bool in_file = under != nullptr && !under->anonymous();
+    if (in_file) file_contention_.note(*under, step.pid, fault);
     if (met == mm::Access::minor_fault || met == mm::Access::major_fault) {
       ++out_.faults_matched;
       recent_[page] = {fault.time_ns, fault.tid};
@@ -249,13 +255,13 @@ class Follower {
       return;
     }
     const auto recent = recent_.find(page);
-    if (met == mm::Access::hit && recent != recent_.end() && recent->second.tid != fault.tid && fault.time_ns - recent->second.time_ns < kSameMomentNs) {
+    const bool just_came = recent != recent_.end() && recent->second.tid != fault.tid && fault.time_ns - recent->second.time_ns < kSameMomentNs;
+    if (met == mm::Access::hit && (just_came || (in_file && file_contention_.at_once(*under, step.pid, fault)))) {
       ++out_.faults_matched;
       ++out_.faults_concurrent;
       return;
     }
-    const mm::Vma* under = actor->space().vmas().containing(fault.address);
-    if (under == nullptr || under->anonymous()) ++out_.anonymous_faults_differ;
+    if (!in_file) ++out_.anonymous_faults_differ;
     if (out_.fault_differences.size() < kKept) {
       const char* kinds[] = {"unknown access", "read", "write", "execute"};
       out_.fault_differences.push_back({step.time_ns, step.pid, fault.tid,

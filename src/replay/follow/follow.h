@@ -40,7 +40,7 @@ struct Follow {
   std::uint64_t calls_concurrent = 0;  // of the matched: placed as recorded, because another thread's call was under way
   std::map<std::string, std::uint64_t> calls_not_modelled;  // by name; not in calls_total: what they do to mappings shows in the maps
   std::uint64_t faults_total = 0, faults_matched = 0;
-  std::uint64_t faults_concurrent = 0;  // of the matched: the page had just come by another thread's fault
+  std::uint64_t faults_concurrent = 0;  // of the matched: another task was at the page or its file at that moment
   // Of what differs: in anonymous memory, where nothing is unknown. What a fault in a file finds hangs on the page cache of that
   // moment, of which the recorder saw the end only: there one in 200 may differ.
   std::uint64_t anonymous_faults_differ = 0, anonymous_mappings_differ = 0;
