@@ -72,7 +72,7 @@ void print_follow(const replay::Follow& f) {
   for (const auto& [name, count] : f.calls_not_modelled) fmt::print("{:<30} {:>14} {:>14}   not compared: the twin does not know this call\n", name, "-", count);
   line("faults that are faults", f.faults_matched, f.faults_total,
        !f.accesses_known ? "not judged: reads or writes is not known" : f.faults_concurrent ? fmt::format("{} by two threads at once", f.faults_concurrent) : "");
-  line("maps at exit", f.maps_equal, f.maps_compared);
+  line("maps at start and exit", f.maps_equal, f.maps_compared);
   line("resident bytes per mapping", f.mappings_equal, f.mappings_compared, f.residency_known ? "" : "not judged: not every fault was recorded");
   print("call", f.call_differences);
   if (f.accesses_known) print("fault", f.fault_differences);

@@ -126,6 +126,7 @@ struct ProcessInfo {
   std::string allocator_build_id;
   std::string glibc_version;         // gnu_get_libc_version(), empty if not glibc
   std::string start_maps;            // /proc/PID/maps
+  std::uint64_t start_report_ns = 0;  // when they were read; 0: not told (recordings of earlier versions)
   std::uint64_t arg_start = 0;       // lowest of the strings execve put into the stack (mm->arg_start); 0: not known
   std::uint64_t initial_brk = 0;     // sbrk(0): where the heap will begin
   std::string tunables;              // GLIBC_TUNABLES, empty if unset

@@ -142,7 +142,10 @@ void FileRecording::read_texts(Image image, ProcessInfo& process) {
       for_each_text(payload, take);
     }
   }
-  if (!start.empty()) apply_start_text(start, process);
+  if (!start.empty()) {
+    const std::uint64_t tick = apply_start_text(start, process);
+    if (tick != 0) process.start_report_ns = clock_.ns(tick);
+  }
   if (!exit.empty()) process.exit_report_ns = clock_.ns(apply_exit_text(exit, process));
   for (const std::string& note : notes) {
     if (!apply_range_note(note, process)) meta_.missing.push_back(fmt::format("process {}: {}", process.pid, note));

@@ -79,7 +79,8 @@ void add_ranges_from_maps(std::string_view maps, ProcessInfo& process) {
   });
 }
 
-void apply_start_text(std::string_view text, ProcessInfo& process) {
+std::uint64_t apply_start_text(std::string_view text, ProcessInfo& process) {
+  std::uint64_t tick = 0;
   const std::string_view maps = each_pair(text, [&](std::string_view key, std::string_view value) {
     if (range_key(key, value, process)) return;
     if (key == "exe") process.exe = value;
@@ -91,9 +92,11 @@ void apply_start_text(std::string_view text, ProcessInfo& process) {
     if (key == "env") process.environment.emplace_back(value);
     if (key == "thp_mode") process.thp_mode = value;
     if (key == "cpus_online") process.cpus_online = static_cast<int>(number(value));
+    if (key == "tsc") tick = number(value);
   });
   process.start_maps = maps;
   add_ranges_from_maps(maps, process);
+  return tick;
 }
 
 std::uint64_t apply_exit_text(std::string_view text, ProcessInfo& process) {

@@ -8,7 +8,7 @@
 
 namespace faultline::trace {
 
-void apply_start_text(std::string_view text, ProcessInfo& process);
+std::uint64_t apply_start_text(std::string_view text, ProcessInfo& process);
 // Returns the tick at which its readings were taken, 0 if it does not say.
 std::uint64_t apply_exit_text(std::string_view text, ProcessInfo& process);
 // A note that says "recorder_range=start-end" adds a range; false for any other note.

@@ -90,6 +90,7 @@ void write_start_record(ThreadRing& ring) {
     text.add("recorder_range=").add_address(process.ranges[i].start).add("-").add_address(process.ranges[i].end).add("\n");
   }
   add_environment(text);
+  text.add("tsc=").add_decimal(ticks()).add("\n");  // last: from here on nothing is mapped until the maps are read
   text.add("maps:\n");
   write_text_and_file(ring, wire::RecordKind::start, text, "/proc/self/maps");
   if (real.program_owns_malloc) {

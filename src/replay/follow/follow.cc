@@ -53,6 +53,7 @@ class Follower {
         case KernelStep::Kind::exec: exec(run_.tasks[step.index]); break;
         case KernelStep::Kind::call: call(step); break;
         case KernelStep::Kind::fault: fault(step); break;
+        case KernelStep::Kind::check_start: check_start(recording_.processes()[step.index]); break;
         case KernelStep::Kind::check: check(recording_.processes()[step.index]); break;
         case KernelStep::Kind::exit: exit(step.pid); break;
       }
@@ -286,12 +287,23 @@ class Follower {
     std::erase_if(recent_, [&](const auto& entry) { return entry.second.time_ns + kSameMomentNs < now_ns; });
   }
 
+  void check_start(const trace::ProcessInfo& info) { compare_maps(info, info.start_maps); }
+
   void check(const trace::ProcessInfo& info) {
-    mm::Process* actor = process(info.pid);
-    if (actor == nullptr) return;
+    if (!compare_maps(info, info.exit_maps)) return;
+    const mm::Process& actor = *process(info.pid);
     const Known& known = known_.at(info.pid);
-    const std::vector<Mapping> recorded = parse_smaps(info.exit_maps);
-    if (recorded.empty()) return;
+    out_.minor_predicted += actor.faults().minor - known.at_start.minor;
+    out_.major_predicted += actor.faults().major - known.at_start.major;
+    out_.minor_observed += info.minor_faults;
+    out_.major_observed += info.major_faults;
+  }
+
+  // text: as /proc/PID/maps, or smaps with what is resident. False: there is nothing to compare.
+  bool compare_maps(const trace::ProcessInfo& info, const std::string& text) {
+    const mm::Process* actor = process(info.pid);
+    const std::vector<Mapping> recorded = parse_smaps(text);
+    if (actor == nullptr || recorded.empty()) return false;
     MapsCheck result = check_maps(actor->space(), recorded, info.recorder_ranges);
     ++out_.maps_compared;
     if (result.equal) ++out_.maps_equal;
@@ -304,10 +316,7 @@ class Follower {
       difference.pid = info.pid;
       out_.map_differences.push_back(std::move(difference));
     }
-    out_.minor_predicted += actor->faults().minor - known.at_start.minor;
-    out_.major_predicted += actor->faults().major - known.at_start.major;
-    out_.minor_observed += info.minor_faults;
-    out_.major_observed += info.major_faults;
+    return true;
   }
 };
 

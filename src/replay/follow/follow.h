@@ -46,7 +46,7 @@ struct Follow {
   std::uint64_t anonymous_faults_differ = 0, anonymous_mappings_differ = 0;
   std::uint64_t minor_predicted = 0, minor_observed = 0;
   std::uint64_t major_predicted = 0, major_observed = 0;
-  std::uint64_t maps_compared = 0, maps_equal = 0;            // processes
+  std::uint64_t maps_compared = 0, maps_equal = 0;            // before a process's first allocation, and at its end
   std::uint64_t mappings_compared = 0, mappings_equal = 0;    // resident bytes, one by one
   bool accesses_known = true;   // what faults were, reads or writes: else they are compared, but not judged
   bool residency_known = true;  // that, and faults inside system calls: the same for residency

@@ -34,6 +34,7 @@ KernelRun read_kernel_run(trace::Recording& recording) {
   for (const trace::ProcessInfo& process : recording.processes()) {
     pids.insert(process.pid);
     if (process.exit_seen && process.exit_report_ns != 0) add(process.exit_report_ns, process.pid, Kind::check, number);
+    if (process.start_report_ns != 0) add(process.start_report_ns, process.pid, Kind::check_start, number);
     ++number;
   }
   for (const trace::Pid pid : pids) {

@@ -13,7 +13,7 @@
 namespace faultline::replay {
 
 struct KernelStep {
-  enum class Kind : std::uint8_t { fork, exec, call, fault, check, exit };
+  enum class Kind : std::uint8_t { fork, exec, call, fault, check_start, check, exit };
   std::uint64_t time_ns = 0;
   trace::Pid pid = 0;
   Kind kind = Kind::call;
@@ -31,7 +31,7 @@ struct KernelRun {
   std::vector<KernelStep> steps;
 };
 
-// check steps: at the moment a process told its mappings (its exit report).
+// check steps: at the moments a process told its mappings, before its first allocation and at its end.
 KernelRun read_kernel_run(trace::Recording& recording);
 
 // A call that takes memory away or only changes it: its effect is not before its beginning.
