@@ -32,6 +32,7 @@ struct Frame {
   std::uint32_t users = 0;       // page-table entries that map it (mapcount)
   FrameUse use = FrameUse::free;
   bool lazy_free = false;        // use anonymous: MADV_FREE was here and contents need not be kept (not PG_swapbacked)
+  bool left_locked = false;      // was locked by a mapping that lost its lock without munlock (PG_mlocked stays); see after_dont_unmap()
   // Use anonymous: the one entry that maps it may be writable (PageAnonExclusive). Gone with fork, back with the first
   // write fault that finds nobody else.
   bool exclusive = false;

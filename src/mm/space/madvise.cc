@@ -153,7 +153,7 @@ void AddressSpace::free_lazily(std::uint64_t start, std::uint64_t end) {
   table_.for_each(start, end, [this](std::uint64_t, Pte& pte) {
     if (!pte.maps_frame()) return;
     pte.bits &= ~(Pte::kDirty | Pte::kAccessed);
-    frames_.at(pte.pfn()).lazy_free = true;
+    if (Frame& frame = frames_.at(pte.pfn()); !frame.left_locked) frame.lazy_free = true;  // folio_mark_lazyfree(): not of unevictable ones
   });
 }
 

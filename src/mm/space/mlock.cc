@@ -74,7 +74,14 @@ Result<void, Errno> AddressSpace::lock_vma(Vma& vma, std::uint64_t start, std::u
   if (flags == old || (old & (kVmSpecial | kVmDroppable)) != 0) return {};
   FL_CHECK(modify(vma, start, end, flags));
   const std::uint64_t pages = (end - start) >> kPageShift;
-  if ((old & kVmLocked) != 0) mapped_.locked -= pages;
+  if ((old & kVmLocked) != 0) {
+    mapped_.locked -= pages;
+    if ((flags & kVmLocked) == 0) {  // munlock_folio()
+      table_.for_each(start, end, [this](std::uint64_t, const Pte& pte) {
+        if (pte.maps_frame()) frames_.at(pte.pfn()).left_locked = false;
+      });
+    }
+  }
   if ((flags & kVmLocked) != 0) mapped_.locked += pages;
   return {};
 }

@@ -191,10 +191,15 @@ Result<VirtAddr, Errno> AddressSpace::move_mapping(const MremapArguments& argume
 }
 
 // dontunmap_complete(): the whole old mapping, also what did not move, is not locked any more. Linux leaves VmLck as it
-// is, which counts those pages for good.
+// is, which counts those pages for good, and the pages that stay are kept from reclaim until they are unmapped or unlocked.
 void AddressSpace::after_dont_unmap(std::uint64_t start, std::uint64_t end) {
   Vma* old = vmas_.containing(start);
-  if ((old->flags & kVmLocked) != 0) stray_locked_ += old->pages();
+  if ((old->flags & kVmLocked) != 0) {
+    stray_locked_ += old->pages();
+    table_.for_each(old->start, old->end, [this](std::uint64_t, const Pte& pte) {
+      if (pte.maps_frame()) frames_.at(pte.pfn()).left_locked = true;
+    });
+  }
   old->flags &= ~kVmLockedMask;
   if (old->start == start && old->end == end) VmaTree::set_anon_vma(*old, nullptr);
 }
