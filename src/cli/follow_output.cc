@@ -50,7 +50,7 @@ nlohmann::ordered_json follow_json(const replay::Follow& f) {
   out["faults"] = {{"matched", f.faults_matched}, {"total", f.faults_total}, {"concurrent", f.faults_concurrent}, {"judged", f.accesses_known}};
   out["minor_faults"] = {{"predicted", f.minor_predicted}, {"observed", f.minor_observed}};
   out["maps"] = {{"equal", f.maps_equal}, {"compared", f.maps_compared}};
-  out["resident_bytes_of_mappings"] = {{"equal", f.mappings_equal}, {"compared", f.mappings_compared}, {"recorder", f.recorder_mappings}, {"judged", f.residency_known}};
+  out["resident_bytes_of_mappings"] = {{"equal", f.mappings_equal}, {"compared", f.mappings_compared}, {"recorder", f.recorder_mappings}, {"judged", f.residency_known}, {"bytes", f.resident_bytes}, {"bytes_differ", f.resident_bytes_differ}};
   out["call_differences"] = to_json(f.call_differences);
   out["fault_differences"] = to_json(f.fault_differences);
   auto maps = nlohmann::ordered_json::array();

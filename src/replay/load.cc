@@ -404,7 +404,7 @@ bool is_glibc(const std::string& allocator) {
 Result<Program> load_program(trace::Recording& recording, const trace::ProcessInfo& process,
                              const std::function<void(std::uint64_t)>& progress) {
   if (process.forked_without_exec) {
-    return fail(make_error("process {} was forked without exec: its heap state was inherited, which is not modelled", process.pid));
+    return fail(make_error("process {} was forked without exec: its heap state was inherited, which is not modelled (--process PID chooses another; info lists them)", process.pid));
   }
   if (!process.allocator.empty() && !is_glibc(process.allocator)) return fail(Loader::foreign_allocator(process));
   if (process.initial_brk == 0) {

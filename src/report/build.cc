@@ -58,7 +58,7 @@ Totals totals_of(const analyze::Analysis& analysis, const trace::ProcessInfo& pr
   totals.threads = attribution.threads;
   totals.peak_live_bytes = attribution.sites.peak_bytes();
   totals.peak_live_blocks = attribution.sites.peak_blocks();
-  totals.peak_ns = attribution.sites.peak_ns();
+  totals.peak_ns = attribution.sites.peak_ns() - std::min(attribution.sites.peak_ns(), process.start_ns);
   totals.end_live_bytes = attribution.sites.live_bytes();
   totals.end_live_blocks = attribution.sites.live_blocks();
   for (const SiteRow& row : analysis.sites) totals.allocated_bytes += row.counters.allocated_bytes;

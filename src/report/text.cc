@@ -24,7 +24,10 @@ Style style_of_stdout() {
   style.width = kPlain;
   winsize size{};
   if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) style.width = size.ws_col;
-  if (const char* wanted = std::getenv("COLUMNS"); wanted != nullptr && std::atoi(wanted) > 0) style.width = std::atoi(wanted);
+  const char* wanted = std::getenv("COLUMNS");
+  const bool given = wanted != nullptr && std::atoi(wanted) > 0;
+  if (given) style.width = std::atoi(wanted);
+  style.clip = terminal || given;
   return style;
 }
 
@@ -53,17 +56,19 @@ void Page::emit(std::string_view text, const char* colour) {
   text_ += '\n';
 }
 
+std::string Page::fit(std::string text) const { return style_.clip ? clip(text, static_cast<std::size_t>(style_.width)) : text; }
+
 void Page::heading(std::string_view text) {
   if (!text_.empty()) text_ += '\n';
-  emit(clip(text, static_cast<std::size_t>(style_.width)), kBold);
+  emit(fit(std::string(text)), kBold);
 }
 
 void Page::line(std::string_view text, std::size_t indent) {
-  emit(clip(std::string(indent, ' ').append(text), static_cast<std::size_t>(style_.width)), nullptr);
+  emit(fit(std::string(indent, ' ').append(text)), nullptr);
 }
 
 void Page::dim(std::string_view text, std::size_t indent) {
-  emit(clip(std::string(indent, ' ').append(text), static_cast<std::size_t>(style_.width)), kDim);
+  emit(fit(std::string(indent, ' ').append(text)), kDim);
 }
 
 void Page::paragraph(std::string_view text, std::size_t indent, std::size_t hanging) {

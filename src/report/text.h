@@ -9,10 +9,12 @@ namespace faultline::report {
 
 struct Style {
   int width = 100;  // columns; kept within 80 and 120
+  bool clip = true;  // lines end there; else they may be longer, paragraphs still wrap
   bool colour = false;
 };
 
-// What stdout is: its width (COLUMNS wins), and colour only on a terminal without NO_COLOR (no-color.org).
+// What stdout is: its width (COLUMNS wins), clipped only where that is known (a file or pipe keeps everything), and colour only on a
+// terminal without NO_COLOR (no-color.org).
 Style style_of_stdout();
 
 std::size_t columns(std::string_view utf8);  // every code point is one column
@@ -33,6 +35,7 @@ class Page {
  private:
   Style style_;
   std::string text_;
+  std::string fit(std::string text) const;
   void emit(std::string_view text, const char* colour);
 };
 

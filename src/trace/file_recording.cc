@@ -205,9 +205,11 @@ const ProcessInfo* FileRecording::main_process() const {
     if (process.is_main) main = &process;
     if (busiest == nullptr || events(&process) > events(busiest)) busiest = &process;
   }
-  // A wrapper allocates next to nothing compared to what it runs.
-  if (main == nullptr || events(main) * 10 < events(busiest)) return busiest;
-  return main;
+  // A wrapper allocates next to nothing compared to the program it runs. A worker that was only forked is no other program, unless the
+  // command itself did nothing else than fork it (a daemon).
+  if (main == nullptr) return busiest;
+  const std::uint64_t factor = busiest->forked_without_exec ? 1000 : 10;
+  return events(main) * factor < events(busiest) ? busiest : main;
 }
 
 const FileRecording::Rings* FileRecording::rings_of(Pid pid) const {

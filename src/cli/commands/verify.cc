@@ -46,7 +46,7 @@ class Verify : public Command {
       print_text(*session, v);
       print_follow(f);
       for (const std::string& remark : session->remarks) fmt::print("\nnote: {}", remark);
-      fmt::print("\n{}\n", verdict(v.holds(), f));
+      fmt::print("\n{}\n", verdict(&v, f));
     }
     return v.holds() && (!f.possible || f.holds()) ? kDone : kAnswerIsNo;
   }
@@ -72,7 +72,7 @@ class Verify : public Command {
     } else {
       fmt::print("malloc is not replayed: {}\n", reason.message());
       print_follow(f);
-      fmt::print("\n{}\n", verdict(true, f));
+      fmt::print("\n{}\n", verdict(nullptr, f));
     }
     return f.holds() ? kDone : kAnswerIsNo;
   }
@@ -83,10 +83,21 @@ class Verify : public Command {
     out["follow"] = follow_json(f);
   }
 
-  static std::string verdict(bool malloc_holds, const replay::Follow& f) {
-    if (!malloc_holds) return "The twin does not reproduce this run: addresses and calls must be equal, faults and RSS within 3 % (or 5 faults).";
-    if (f.possible && !f.holds()) return "The twin's kernel does not follow this run: calls, maps and anonymous memory must be equal, file faults within 0.5 %.";
-    return "The twin reproduces this run.";
+  // What was compared, and nothing beyond it. v: null where malloc was not replayed.
+  static std::string verdict(const Verification* v, const replay::Follow& f) {
+    if (v != nullptr && !v->holds()) {
+      const char* why = v->not_modelled != 0 && v->first_address ? " Threads of this program allocate from arenas of their own, which are not modelled; their blocks reach the main arena's caches." : "";
+      return std::string("The twin does not reproduce this run: addresses and calls must be equal, faults and RSS within 3 % (or 5 faults).") + why;
+    }
+    if (f.possible && !f.holds()) {
+      return "The twin's kernel does not follow this run: calls, maps and anonymous memory must be equal, faults and resident bytes of files within 0.5 % (those hang on the page "
+             "cache of the moment: a second recording, with everything cached, may hold).";
+    }
+    std::string text = v != nullptr ? "The twin reproduces this run" : "The twin's kernel follows this run; malloc was not compared";
+    if (v != nullptr && v->not_modelled > v->addresses_total) text += fmt::format(" as far as it was compared: {} of {} blocks came from arenas that are not modelled", v->not_modelled, v->not_modelled + v->addresses_total);
+    if (v != nullptr && !f.possible) text += "; its kernel side was not followed";
+    if (f.possible && (!f.accesses_known || !f.residency_known)) text += "; faults and resident bytes of the kernel side were not judged";
+    return text + ".";
   }
 
   static nlohmann::ordered_json malloc_json(const replay::Session& session, const Verification& v) {

@@ -309,6 +309,8 @@ class Follower {
     if (result.equal) ++out_.maps_equal;
     out_.mappings_compared += result.mappings;
     out_.mappings_equal += result.resident_equal;
+    out_.resident_bytes += result.resident_bytes;
+    out_.resident_bytes_differ += result.resident_bytes_differ;
     out_.recorder_mappings += result.recorder;
     out_.anonymous_mappings_differ += result.anonymous_differ;
     for (MappingDifference& difference : result.differences) {
@@ -326,7 +328,7 @@ bool Follow::holds() const {
   constexpr std::uint64_t kOneIn = 200;
   const bool calls = calls_matched == calls_total && maps_equal == maps_compared;
   const bool faults = anonymous_faults_differ == 0 && (faults_total - faults_matched) * kOneIn <= faults_total;
-  const bool resident = anonymous_mappings_differ == 0 && (mappings_compared - mappings_equal) * kOneIn <= mappings_compared;
+  const bool resident = anonymous_mappings_differ == 0 && resident_bytes_differ * kOneIn <= resident_bytes;
   return possible && calls && (faults || !accesses_known) && (resident || !residency_known);
 }
 

@@ -50,13 +50,14 @@ struct Follow {
   std::uint64_t mappings_compared = 0, mappings_equal = 0;    // resident bytes, one by one
   bool accesses_known = true;   // what faults were, reads or writes: else they are compared, but not judged
   bool residency_known = true;  // that, and faults inside system calls: the same for residency
+  std::uint64_t resident_bytes = 0, resident_bytes_differ = 0;  // of all those; how far the unequal ones are off, summed
   std::uint64_t recorder_mappings = 0;                        // left out of these: they are the recorder's own
 
   std::vector<FollowDifference> call_differences;   // the first ones
   std::vector<FollowDifference> fault_differences;
   std::vector<MappingDifference> map_differences;
 
-  bool holds() const;  // all calls and maps equal, all of anonymous memory, files within 0.5 %
+  bool holds() const;  // all calls and maps equal, all of anonymous memory; files: faults and resident bytes within 0.5 %
 };
 
 Follow follow(trace::Recording& recording);

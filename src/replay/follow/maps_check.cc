@@ -78,6 +78,8 @@ MapsCheck check_maps(const mm::AddressSpace& space, std::span<const Mapping> rec
     }
     ++check.mappings;
     const std::uint64_t resident = resident_bytes(space, vma);
+    check.resident_bytes += *mapping.rss_bytes;
+    check.resident_bytes_differ += resident > *mapping.rss_bytes ? resident - *mapping.rss_bytes : *mapping.rss_bytes - resident;
     if (resident == *mapping.rss_bytes) {
       ++check.resident_equal;
     } else {

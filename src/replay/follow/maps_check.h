@@ -14,6 +14,7 @@ struct MapsCheck {
   bool equal = true;  // addresses, rights, file offsets
   std::uint64_t mappings = 0, resident_equal = 0, recorder = 0;
   std::uint64_t anonymous_differ = 0;  // of the unequal ones: private anonymous memory
+  std::uint64_t resident_bytes = 0, resident_bytes_differ = 0;  // of all compared; how far files are off, summed
   std::vector<MappingDifference> differences;
 };
 
