@@ -117,7 +117,7 @@ Result<void> FileRecording::read_infos() {
   // Each 100 ms the recorder writes what is older than that, then a clock (Collector::flush). Without a later clock, ticks
   // beyond it are only guessed to be times.
   constexpr std::uint64_t kWriterDelay = 150'000'000;
-  if (file_.damage()) complete_until_ns_ = last_clock_ns - std::min(last_clock_ns, kWriterDelay);
+  if (!file_.ended()) complete_until_ns_ = last_clock_ns - std::min(last_clock_ns, kWriterDelay);
   return {};
 }
 

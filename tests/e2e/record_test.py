@@ -18,7 +18,7 @@ OWN_VARIABLES = ("LD_PRELOAD=", "FAULTLINE_", "_=", "SHLVL=")
 
 
 def run(words, **options):
-    return subprocess.run(words, capture_output=True, timeout=120, **options)
+    return subprocess.run(words, capture_output=True, **{"timeout": 120, **options})
 
 
 class RecordTest(unittest.TestCase):
@@ -210,6 +210,25 @@ class Survival(RecordTest):
         self.assertIn(reason, complaints[0])
         info = self.info()
         self.assertIn("not finished", info["damage"])
+
+    def test_a_mapping_of_terabytes(self):
+        # Half a minute when each of its pages is asked for.
+        program = "import mmap; m = mmap.mmap(-1, 1 << 45, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000); m[1 << 44] = 1; print(m[1 << 44])"
+        plain = run([sys.executable, "-c", program])
+        if plain.returncode != 0:
+            self.skipTest("such a mapping is not allowed here")
+        done = self.record([sys.executable, "-c", program], "-q", timeout=20)
+        self.assertEqual((done.returncode, done.stdout), (0, plain.stdout), done.stderr)
+        self.assertEqual(run([FAULTLINE, "report", self.file], timeout=20).returncode, 0)
+
+    def test_what_follows_the_end_is_named_and_harmless(self):
+        self.assertEqual(self.record([PROGRAM, "1000", "1"]).returncode, 3)
+        with open(self.file, "ab") as out:
+            out.write(b"junk")
+        for command in ("report", "verify"):
+            done = run([FAULTLINE, command, self.file])
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(b"damaged", done.stdout)
 
     def test_termination_is_passed_on(self):
         recorder = self.start([PROGRAM, "10", "1", "sleep"])
