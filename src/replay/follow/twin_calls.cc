@@ -11,7 +11,7 @@ namespace {
 
 using trace::CallKind;
 
-constexpr std::uint64_t kMapFixed = mm::kMapFixed, kMapFixedNoReplace = mm::kMapFixedNoReplace;
+constexpr std::uint64_t kMapFixedNoReplace = mm::kMapFixedNoReplace;
 
 bool failed(std::int64_t result) { return result < 0 && result > -4096; }
 
