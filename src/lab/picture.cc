@@ -14,12 +14,6 @@ namespace {
 
 constexpr std::uint64_t kCells = 32;
 
-// Calls visit(address, entry) for every entry of [start, end). for_each may fill a walk cache: the table stays as it is.
-template <typename Visit>
-void for_each_entry(const mm::AddressSpace& space, std::uint64_t start, std::uint64_t end, Visit&& visit) {
-  const_cast<mm::PageTable&>(space.page_table()).for_each(start, end, [&](std::uint64_t at, const mm::Pte& pte) { visit(at, pte); });
-}
-
 void add(Residency& sum, const mm::AddressSpace& space, const mm::Pte& pte) {
   if (pte.guard()) {
     ++sum.guards;
@@ -57,7 +51,7 @@ std::string bar_of(const mm::AddressSpace& space, const mm::Vma& vma) {
   const Cells cells(vma);
   std::vector<Residency> sums(cells.count);
   for (std::uint64_t i = 0; i < cells.count; ++i) sums[i].pages = cells.first_page(i + 1) - cells.first_page(i);
-  for_each_entry(space, vma.start, vma.end, [&](std::uint64_t at, const mm::Pte& pte) { add(sums[cells.of(at)], space, pte); });
+  space.page_table().for_each(vma.start, vma.end, [&](std::uint64_t at, const mm::Pte& pte) { add(sums[cells.of(at)], space, pte); });
   std::string bar;
   for (const Residency& cell : sums) bar += cell_of(cell);
   return bar;
@@ -90,7 +84,7 @@ std::string blocks_bar(LabProcess& process, const mm::Vma& vma) {
 Residency residency(const mm::AddressSpace& space, std::uint64_t start, std::uint64_t end) {
   Residency sum;
   sum.pages = (page_ceil(end) - page_floor(start)) >> kPageShift;
-  for_each_entry(space, page_floor(start), page_ceil(end), [&](std::uint64_t, const mm::Pte& pte) { add(sum, space, pte); });
+  space.page_table().for_each(page_floor(start), page_ceil(end), [&](std::uint64_t, const mm::Pte& pte) { add(sum, space, pte); });
   return sum;
 }
 

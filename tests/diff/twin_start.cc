@@ -146,7 +146,7 @@ std::vector<MapsLine> read_maps(const mm::AddressSpace& space, const mm::elf::St
 void read_residency(mm::AddressSpace& space, ProgramStart& start) {
   for (const MapsLine& line : start.maps) {
     if (line.end - line.start > kResidencyLimit) continue;
-    const_cast<mm::PageTable&>(space.page_table()).for_each(line.start, line.end, [&](std::uint64_t at, const mm::Pte&) {
+    space.page_table().for_each(line.start, line.end, [&](std::uint64_t at, const mm::Pte&) {
       start.resident.push_back(at);
     });
   }

@@ -5,8 +5,7 @@ namespace faultline::mm {
 // smaps_pte_range(), smaps_account(): pages with a frame, those of PROT_NONE mappings too; the zero page is nobody's.
 void SmapsCounts::add(const AddressSpace& space, const Vma& vma) {
   const FrameTable& frames = space.page_table().frames();
-  auto& table = const_cast<PageTable&>(space.page_table());  // for_each hands out entries; this visit only reads
-  table.for_each(vma.start, vma.end, [&](std::uint64_t, const Pte& pte) {
+  space.page_table().for_each(vma.start, vma.end, [&](std::uint64_t, const Pte& pte) {
     if (!pte.maps_frame()) return;
     const Frame& frame = frames.at(pte.pfn());
     const bool anon = frame.use == FrameUse::anonymous;

@@ -112,7 +112,7 @@ Pte* PageTable::make_entry(Vpn vpn) {
 }
 
 // The last-level table that covers address, or null; returns where the next table (or hole) begins.
-std::uint64_t PageTable::find_leaf(std::uint64_t address, TablePage*& leaf) {
+std::uint64_t PageTable::find_leaf(std::uint64_t address, TablePage*& leaf) const {
   TablePage* at = &table(root_);
   for (int level = kLevels; level > 1; --level) {
     const Pte step = at->entries[table_index(address, level)];

@@ -48,19 +48,12 @@ class PageTable {
   // change the entry and may build tables elsewhere, and must not free any.
   template <typename Visit>
   void for_each(std::uint64_t start, std::uint64_t end, Visit&& visit) {
-    std::uint64_t address = start;
-    while (address < end) {
-      TablePage* leaf = nullptr;
-      const std::uint64_t skip = find_leaf(address, leaf);
-      const std::uint64_t stop = skip < end ? skip : end;
-      if (leaf != nullptr) {
-        for (std::uint64_t at = address; at < stop; at += kPageSize) {
-          Pte& pte = leaf->entries[table_index(at, 1)];
-          if (!pte.none()) visit(at, pte);
-        }
-      }
-      address = stop;
-    }
+    walk(start, end, visit);
+  }
+  // The same for who only looks: visit(address, const Pte&).
+  template <typename Visit>
+  void for_each(std::uint64_t start, std::uint64_t end, Visit&& visit) const {
+    walk(start, end, [&](std::uint64_t at, const Pte& pte) { visit(at, pte); });
   }
 
   // Calls visit(from, to) for every stretch of [start, end) that one last-level table covers, empty or not.
@@ -100,7 +93,23 @@ class PageTable {
   TablePage& table(Pfn pfn) const { return *frames_.at(pfn).table; }
   std::optional<Pfn> new_table();
   void drop_table(Pfn pfn);
-  std::uint64_t find_leaf(std::uint64_t address, TablePage*& leaf);
+  std::uint64_t find_leaf(std::uint64_t address, TablePage*& leaf) const;
+  template <typename Visit>
+  void walk(std::uint64_t start, std::uint64_t end, Visit&& visit) const {
+    std::uint64_t address = start;
+    while (address < end) {
+      TablePage* leaf = nullptr;
+      const std::uint64_t skip = find_leaf(address, leaf);
+      const std::uint64_t stop = skip < end ? skip : end;
+      if (leaf != nullptr) {
+        for (std::uint64_t at = address; at < stop; at += kPageSize) {
+          Pte& pte = leaf->entries[table_index(at, 1)];
+          if (!pte.none()) visit(at, pte);
+        }
+      }
+      address = stop;
+    }
+  }
   bool free_below(Pfn pfn, int level, std::uint64_t base, std::uint64_t start, std::uint64_t end, std::uint64_t floor,
                   std::uint64_t ceiling);
   void remember(Vpn vpn, TablePage* leaf);

@@ -52,13 +52,12 @@ void AddressSpace::check_invariants() const {
   std::array<std::uint64_t, kVmaTags> mapped{};
   std::uint64_t entries = 0;
   MappedPages by_kind;
-  auto& table = const_cast<PageTable&>(table_);  // for_each hands out entries; this visit only reads
   vmas_.for_each([&](const Vma& vma) {
     const auto tag = static_cast<std::size_t>(vma.tag);
     mapped[tag] += vma.pages();
     by_kind.add(vma.flags, vma.pages());
     FL_ASSERT((vma.flags & kVmLockedMask) != kVmLockOnFault);
-    table.for_each(vma.start, vma.end, [&](std::uint64_t at, const Pte& pte) {
+    table_.for_each(vma.start, vma.end, [&](std::uint64_t at, const Pte& pte) {
       ++entries;
       if (pte.guard()) {
         FL_ASSERT(pte.bits == Pte::kGuard);

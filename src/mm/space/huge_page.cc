@@ -105,7 +105,7 @@ void AddressSpace::split_huge_at(std::uint64_t start, std::uint64_t end) {
 // AnonHugePages of smaps.
 ByteCount AddressSpace::huge_bytes(VirtAddr start, VirtAddr end) const {
   std::uint64_t pages = 0;
-  const_cast<PageTable&>(table_).for_each(start.value, end.value, [&](std::uint64_t, const Pte& pte) {
+  table_.for_each(start.value, end.value, [&](std::uint64_t, const Pte& pte) {
     pages += pte.huge() && pte.maps_frame() ? 1 : 0;
   });
   return PageCount(pages).bytes();

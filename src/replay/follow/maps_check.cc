@@ -21,7 +21,7 @@ std::string rights_of(const mm::Vma& vma) {
 std::uint64_t resident_bytes(const mm::AddressSpace& space, const mm::Vma& vma) {
   if (vma.flags & mm::kVmPfnMap) return 0;  // [vvar]: frames without a struct page are not counted (vm_normal_page())
   std::uint64_t pages = 0;
-  const_cast<mm::PageTable&>(space.page_table()).for_each(vma.start, vma.end, [&](std::uint64_t, const mm::Pte& pte) { pages += pte.maps_frame() ? 1 : 0; });
+  space.page_table().for_each(vma.start, vma.end, [&](std::uint64_t, const mm::Pte& pte) { pages += pte.maps_frame() ? 1 : 0; });
   return pages * kPageSize;
 }
 

@@ -93,8 +93,7 @@ void Twin::put_maps(std::uint64_t start, std::uint64_t end, std::uint64_t origin
 void Twin::put_pages(std::uint64_t start, std::uint64_t end, std::uint64_t origin, std::vector<std::uint64_t>& words) const {
   std::uint64_t last_state = 0;
   std::uint64_t last_end = 0;
-  auto& table = const_cast<mm::PageTable&>(space().page_table());  // for_each hands out entries; this visit only reads
-  table.for_each(start, end, [&](std::uint64_t at, const mm::Pte& pte) {
+  space().page_table().for_each(start, end, [&](std::uint64_t at, const mm::Pte& pte) {
     std::uint64_t state = kPageGuard | kPageSwapped;
     if (!pte.guard()) {
       state = kPagePresent | (pte.zero_page() ? kPageZero : 0);
