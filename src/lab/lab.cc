@@ -99,15 +99,10 @@ Result<void> Lab::may_add_process(const std::string& name) const {
   return {};
 }
 
-bool Lab::has_free_frames(std::uint64_t count) {
-  const mm::FrameTable& frames = machine().frames();
-  return frames.limit() - frames.in_use() >= count;
-}
-
 Result<void> Lab::start_process(const std::string& name) {
   FL_CHECK(may_add_process(name));
   started_ = true;
-  if (!has_free_frames(2)) return fail(make_error("wanted two frames to start a process with, found none free"));
+  if (machine().frames().available() < 2) return fail(make_error("wanted two frames to start a process with, found none free"));
   mm::Process& process = machine().start(mm::elf::layout_at_start(config_.profile, limits_), limits_);
   const mm::Pid pid = process.pid();
   const std::vector<std::uint8_t> bytes = built_in_program();

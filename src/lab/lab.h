@@ -51,7 +51,6 @@ class Lab {
   mm::Machine& machine();                       // made at the first use
   mm::MachineConfig& config() { return config_; }       // of the machine, while there is none
   mm::ResourceLimits& limits() { return limits_; }      // of processes that are started
-  bool has_free_frames(std::uint64_t count);            // a new address space takes one for its root table
   void set_overcommit(mm::Overcommit mode);
   Result<mm::FileObject*> file(const std::string& name);  // must exist
   Result<mm::OpenFile*> open_file(const std::string& name);

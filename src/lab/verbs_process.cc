@@ -43,7 +43,7 @@ Result<void> exec(Lab& lab, Arguments& arguments) {
   while (!arguments.done()) start.argv.push_back(*arguments.word("an argument"));
   FL_TRY(LabProcess* const process, lab.current());
 
-  if (!lab.has_free_frames(1)) {
+  if (lab.machine().frames().available() == 0) {  // a new address space takes one for its root table
     lab.effects().refuse(mm::Errno::nomem);
     lab.effects().call("execve", fmt::format("execve({}) = ENOMEM", path));
     return {};

@@ -44,7 +44,7 @@ bool FileObject::add(std::uint64_t first, std::uint8_t order, bool marker, bool 
   for (std::uint64_t index = first; index < end; ++index) {
     if (cached(index)) return false;
   }
-  if (frames_.limit() - frames_.in_use() < end - first) return false;
+  if (frames_.available() < end - first) return false;
   for (std::uint64_t index = first; index < end; ++index) {
     std::unique_ptr<Chunk>& chunk = chunks_[index / kChunkPages];
     if (chunk == nullptr) chunk = std::make_unique<Chunk>();

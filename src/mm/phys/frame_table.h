@@ -109,6 +109,7 @@ class FrameTable {
   const Frame& at(Pfn pfn) const { return frames_[pfn.value]; }
   Pfn zero_frame() const { return Pfn(0); }  // mapped by any number of entries, never counted
   std::uint64_t in_use() const { return in_use_; }
+  std::uint64_t available() const { return limit_ - in_use_; }
   std::uint64_t count(FrameUse use) const { return by_use_[static_cast<std::size_t>(use)]; }
   std::uint64_t limit() const { return limit_; }
   CommitLedger& commit() { return commit_; }

@@ -6,7 +6,7 @@
 namespace faultline::mm {
 
 Result<std::unique_ptr<AddressSpace>, Errno> AddressSpace::fork() {
-  if (frames_.in_use() == frames_.limit()) return fail(Errno::nomem);  // not even a root table
+  if (frames_.available() == 0) return fail(Errno::nomem);  // not even a root table
   auto child = std::make_unique<AddressSpace>(frames_, profile_, layout_, limits_);
   child->brk_ = brk_;
   child->thp_disabled_ = thp_disabled_;

@@ -34,7 +34,7 @@ bool AddressSpace::huge_page_eligible(const Vma& vma) const {
 // Nothing is mapped in the region. A read maps the huge zero page. Without frames for it there is no huge page.
 bool AddressSpace::fault_in_huge(Vma& vma, std::uint64_t address, bool write) {
   const bool zero = !write && profile_.huge_zero_page;
-  if (!zero && frames_.limit() - frames_.in_use() < kEntriesPerTable) return false;
+  if (!zero && frames_.available() < kEntriesPerTable) return false;
   if (vma.anon_vma == nullptr) prepare_anon_vma(vma);
   map_huge(vma, region_of(address), write, zero);
   return true;
@@ -60,7 +60,7 @@ bool AddressSpace::write_to_huge(Vma& vma, std::uint64_t address, FaultPath& pat
   const std::uint64_t region = region_of(address);
   Pte* const entries = table_.entry(VirtAddr(region).vpn());
   if (entries->zero_page()) {
-    if (frames_.limit() - frames_.in_use() >= kEntriesPerTable) {
+    if (frames_.available() >= kEntriesPerTable) {
       map_huge(vma, region, true, false);
       path = FaultPath::cow_copy;
       return true;
