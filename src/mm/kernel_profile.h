@@ -13,6 +13,13 @@ inline constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 
 enum class ThpMode : std::uint8_t { always, madvise, never };  // sysfs transparent_hugepage/enabled
 
+// sysfs transparent_hugepage/khugepaged.
+struct KhugepagedSettings {
+  std::uint64_t pages_to_scan = 4096;             // each time it wakes
+  std::uint64_t sleep_ns = 10'000'000'000;        // scan_sleep_millisecs
+  std::uint64_t max_missing = 511, max_shared = 256;  // max_ptes_none, max_ptes_shared: of the 512 pages of a region
+};
+
 struct KernelProfile {
   std::string_view name = "linux-6.18";
   std::uint64_t task_end = 0x7fff'ffff'f000;  // TASK_SIZE with 4 levels: one guard page below 2^47
@@ -28,9 +35,7 @@ struct KernelProfile {
 
   ThpMode thp = ThpMode::madvise;             // as this machine has it
   bool huge_zero_page = true;                 // sysfs transparent_hugepage/use_zero_page
-  std::uint64_t khugepaged_pages_to_scan = 4096;            // sysfs transparent_hugepage/khugepaged: each time it wakes,
-  std::uint64_t khugepaged_sleep_ns = 10'000'000'000;       // scan_sleep_millisecs,
-  std::uint64_t khugepaged_max_missing = 511, khugepaged_max_shared = 256;  // max_ptes_none, max_ptes_shared
+  KhugepagedSettings khugepaged;
   std::uint64_t fault_around_pages = 16;      // debugfs fault_around_bytes: cached neighbours mapped with a page that is read
   bool maps_whole_folios = true;              // since 6.18: a fault on a file's large folio maps all of it
 

@@ -15,10 +15,7 @@ namespace faultline::mm {
 
 class Khugepaged {
  public:
-  explicit Khugepaged(const KernelProfile& profile)
-      : pages_to_scan_(profile.khugepaged_pages_to_scan),
-        sleep_ns_(profile.khugepaged_sleep_ns),
-        limits_{profile.khugepaged_max_missing, profile.khugepaged_max_shared} {}
+  explicit Khugepaged(const KhugepagedSettings& settings) : settings_(settings), next_ns_(settings.sleep_ns) {}
 
   // Wakes as often as it is due until `now_ns`.
   void run_until(std::uint64_t now_ns, const std::map<Pid, std::unique_ptr<Process>>& processes);
@@ -29,9 +26,8 @@ class Khugepaged {
  private:
   void wake(const std::map<Pid, std::unique_ptr<Process>>& processes);
 
-  std::uint64_t pages_to_scan_, sleep_ns_;
-  CollapseLimits limits_;
-  std::uint64_t next_ns_ = 0;
+  KhugepagedSettings settings_;
+  std::uint64_t next_ns_;
   Pid pid_ = 0;               // goes on with this process or the next,
   std::uint64_t cursor_ = 0;  // from here
   std::uint64_t full_scans_ = 0, pages_collapsed_ = 0;

@@ -11,7 +11,7 @@ std::unique_ptr<Machine> Machine::create(const MachineConfig& config) {
   return std::unique_ptr<Machine>(new Machine(config));
 }
 
-Machine::Machine(const MachineConfig& config) : config_(config), frames_(config.frames), khugepaged_(config.profile) {}
+Machine::Machine(const MachineConfig& config) : config_(config), frames_(config.frames), khugepaged_(config.profile.khugepaged) {}
 
 void Machine::advance(std::uint64_t ns) {
   clock_.advance(ns);

@@ -46,11 +46,6 @@ struct MremapArguments {
 enum class Access : std::uint8_t { hit, minor_fault, major_fault, segv_maperr, segv_accerr, sigbus, out_of_memory };
 constexpr bool refused(Access access) { return access >= Access::segv_maperr; }
 
-// khugepaged's max_ptes_none and max_ptes_shared: of the 512 pages of a region.
-struct CollapseLimits {
-  std::uint64_t missing = 511, shared = 256;
-};
-
 // Who takes the faults: the processor; MAP_POPULATE and mlock (__mm_populate()); MADV_POPULATE_* (faultin_page_range()). They
 // differ in how a fault that had to wait for the disk is counted.
 enum class FaultOrigin : std::uint8_t { access, populate, advice };
@@ -141,7 +136,7 @@ class AddressSpace {
   // Looks at regions from `cursor` on and makes huge pages of those worth it, until `budget` pages were looked at: returns how many. At
   // the end of the address space cursor is kScannedAll. Counterpart: khugepaged_scan_mm_slot() (mm/khugepaged.c).
   static constexpr std::uint64_t kScannedAll = ~std::uint64_t{0};
-  std::uint64_t scan_for_huge_pages(std::uint64_t& cursor, std::uint64_t budget, const CollapseLimits& limits, std::uint64_t& collapsed);
+  std::uint64_t scan_for_huge_pages(std::uint64_t& cursor, std::uint64_t budget, std::uint64_t& collapsed);
 
   // --- what happens to a file's page, wherever it is mapped (backing/file_users.h) ---
   void forget_entry(Vpn vpn);                                                          // the entry goes
@@ -192,6 +187,7 @@ class AddressSpace {
   // huge_page.cc
   bool huge_page_allowed(const Vma& vma, bool forced) const;
   static bool huge_page_fits(const Vma& vma, std::uint64_t address);
+  static bool has_room_for_huge_page(const Vma& vma);
   bool fault_in_huge(Vma& vma, std::uint64_t address, bool write);
   void map_huge(const Vma& vma, std::uint64_t region, bool write, bool zero);
   bool write_to_huge(Vma& vma, std::uint64_t address, FaultPath& path);
@@ -201,9 +197,8 @@ class AddressSpace {
 
   // collapse.cc
   Result<void, Errno> collapse(Vma& vma, std::uint64_t start, std::uint64_t end);
-  bool has_frames_for_huge_page() const;
   void collapse_region(const Vma& vma, std::uint64_t region);
-  bool worth_collapsing(const Vma& vma, std::uint64_t region, const CollapseLimits& limits) const;
+  bool worth_collapsing(const Vma& vma, std::uint64_t region) const;
 
   // stack.cc
   Vma* expand_stack(std::uint64_t address);

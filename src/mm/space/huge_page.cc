@@ -27,9 +27,9 @@ bool AddressSpace::huge_page_fits(const Vma& vma, std::uint64_t address) {
   return region_of(address) >= vma.start && region_of(address) + kRegion <= vma.end;
 }
 
-bool AddressSpace::huge_page_eligible(const Vma& vma) const {
-  return vma.length() >= kRegion && huge_page_fits(vma, vma.end - kRegion) && huge_page_allowed(vma, false);
-}
+bool AddressSpace::has_room_for_huge_page(const Vma& vma) { return vma.length() >= kRegion && huge_page_fits(vma, vma.end - kRegion); }
+
+bool AddressSpace::huge_page_eligible(const Vma& vma) const { return has_room_for_huge_page(vma) && huge_page_allowed(vma, false); }
 
 // Nothing is mapped in the region. A read maps the huge zero page. Without frames for it there is no huge page.
 bool AddressSpace::fault_in_huge(Vma& vma, std::uint64_t address, bool write) {
