@@ -12,10 +12,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 
 #include "record/call_table.h"
 #include "record/exec_privileges.h"
+#include "record/time_base.h"
 #include "record/tracee_memory.h"
 
 namespace faultline::record {
@@ -28,12 +28,6 @@ constexpr unsigned long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | 
 constexpr std::uint64_t kX32Call = 0x40000000;  // __X32_SYSCALL_BIT
 
 const int kWakeSignal = SIGRTMIN + 5;  // interrupts our own wait, nothing else
-
-std::uint64_t raw_now() {
-  timespec t{};
-  clock_gettime(CLOCK_MONOTONIC_RAW, &t);
-  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(t.tv_nsec);
-}
 
 // Requests of ptrace(2) take their arguments as the kernel does. A thread that was killed meanwhile is no error: it will be waited for.
 long request(long what, pid_t tid, std::uint64_t address = 0, std::uint64_t data = 0) { return syscall(SYS_ptrace, what, tid, address, data); }
@@ -212,7 +206,7 @@ CallTracer::Next CallTracer::system_call(pid_t tid, Thread& thread) {
     return Next::detach;
   } else if (info.op == PTRACE_SYSCALL_INFO_EXIT && thread.inside) {
     thread.inside = false;
-    thread.call.end_ns = raw_now();
+    thread.call.end_ns = raw_now_ns();
     thread.call.result = info.exit.rval;
     if (thread.call.result != 0) unknown_limit(thread.call);
     const std::lock_guard lock(mutex_);
@@ -229,7 +223,7 @@ CallTracer::Next CallTracer::enter(pid_t tid, Thread& thread, std::uint64_t numb
     thread.call.tid = tid;
     thread.inside = normalise(number, thread.call);
     if (*kind == trace::CallKind::prlimit && thread.call.args[2] != 0) read_tracee(tid, thread.call.args[2], &thread.call.args[4], 16);
-    thread.call.begin_ns = raw_now();
+    thread.call.begin_ns = raw_now_ns();
     return Next::go_on;
   }
   switch (number) {

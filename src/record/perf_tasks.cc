@@ -5,7 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <ctime>
+
+#include "record/time_base.h"
 
 namespace faultline::record {
 namespace {
@@ -38,12 +39,6 @@ struct FlagsSample {  // the tracepoint's own fields follow
   std::uint64_t time;
   std::uint32_t raw_bytes;
 } __attribute__((packed));
-
-std::uint64_t raw_now() {
-  timespec t{};
-  clock_gettime(CLOCK_MONOTONIC_RAW, &t);
-  return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(t.tv_nsec);
-}
 
 perf_event_attr common_attributes() {
   perf_event_attr attributes;
@@ -166,7 +161,7 @@ void PerfTasks::emit(const Record& record, std::vector<RawTask>& tasks) {
 }
 
 void PerfTasks::drain(std::vector<RawTask>& tasks, std::vector<RawMapping>& mappings, bool last) {
-  const std::uint64_t settled = last ? ~std::uint64_t{0} : raw_now() - kSettledNs;
+  const std::uint64_t settled = last ? ~std::uint64_t{0} : raw_now_ns() - kSettledNs;
   const std::size_t before = pending_.size();
   for (PerfRing& ring : rings_) {
     ring.drain([&](const perf_event_header& header, const std::uint8_t* body, std::size_t size) {

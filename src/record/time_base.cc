@@ -6,20 +6,16 @@
 
 namespace faultline::record {
 
-namespace {
-
-std::uint64_t raw_ns() {
+std::uint64_t raw_now_ns() {
   timespec t{};
   clock_gettime(CLOCK_MONOTONIC_RAW, &t);
   return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(t.tv_nsec);
 }
 
-}  // namespace
-
-TimeBase::TimeBase() : zero_(raw_ns()) {}
+TimeBase::TimeBase() : zero_(raw_now_ns()) {}
 
 std::uint64_t TimeBase::ns(std::uint64_t raw) const { return raw > zero_ ? raw - zero_ : 0; }
-std::uint64_t TimeBase::now_ns() const { return ns(raw_ns()); }
+std::uint64_t TimeBase::now_ns() const { return ns(raw_now_ns()); }
 
 trace::TickPair TimeBase::pair() const {
   trace::TickPair best{};

@@ -7,6 +7,8 @@
 
 namespace faultline::record {
 
+std::uint64_t raw_now_ns();  // CLOCK_MONOTONIC_RAW
+
 class TimeBase {
  public:
   TimeBase();                                  // now is zero
