@@ -14,6 +14,12 @@ struct Vector {
   std::uint64_t base, bytes;
 };
 
+bool read_all(std::uint64_t* words, std::size_t word_count, const Vector* remote, std::size_t remote_count) {
+  const Vector local{reinterpret_cast<std::uint64_t>(words), word_count * 8};
+  return raw_syscall(SYS_process_vm_readv, raw_getpid(), address_of(&local), 1, address_of(remote), static_cast<long>(remote_count), 0) ==
+         static_cast<long>(word_count * 8);
+}
+
 // One word of each page in [from, to), page aligned.
 bool pages_readable(std::uint64_t from, std::uint64_t to) {
   constexpr std::uint64_t kAtOnce = 64;
@@ -22,9 +28,7 @@ bool pages_readable(std::uint64_t from, std::uint64_t to) {
   while (from < to) {
     std::uint64_t count = 0;
     for (; count < kAtOnce && from < to; ++count, from += kPage) remote[count] = {from, 8};
-    const Vector local{reinterpret_cast<std::uint64_t>(words), count * 8};
-    const long got = raw_syscall(SYS_process_vm_readv, raw_getpid(), address_of(&local), 1, address_of(remote), static_cast<long>(count), 0);
-    if (got != static_cast<long>(count * 8)) return false;
+    if (!read_all(words, count, remote, count)) return false;
   }
   return true;
 }
@@ -46,8 +50,8 @@ __attribute__((noinline)) bool StackBounds::extend(std::uint64_t sp, std::uint64
 }
 
 bool read_guarded(std::uint64_t address, std::uint64_t* words, std::size_t count) {
-  const Vector local{reinterpret_cast<std::uint64_t>(words), count * 8}, remote{address, count * 8};
-  return raw_syscall(SYS_process_vm_readv, raw_getpid(), address_of(&local), 1, address_of(&remote), 1, 0) == static_cast<long>(count * 8);
+  const Vector remote{address, count * 8};
+  return read_all(words, count, &remote, 1);
 }
 
 }  // namespace faultline::shim
