@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,7 @@ class FileContention {
     trace::Tid tid = 0;
   };
   using Window = std::pair<std::uint64_t, std::uint64_t>;  // file, and which 16 pages of it are mapped together
+  static bool others_at(std::span<const Visit> visits, const Visit& mine);
   static Window window_of(const mm::Vma& vma, std::uint64_t address);
 
   std::map<Window, std::vector<Visit>> visits_;
