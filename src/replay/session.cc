@@ -40,10 +40,9 @@ Result<Session> open_session(const std::string& path, trace::Pid pid, const std:
   auto& remarks = session.remarks;
   const Program& program = session.program;
   if (session.recording->damage()) {
-    constexpr std::uint64_t kAll = ~std::uint64_t{0};
     const std::uint64_t until = session.recording->complete_until_ns();
     remarks.push_back(*session.recording->damage() +
-                      (until == kAll ? std::string() : fmt::format("; replayed up to {:.3f} s of the recording, where it is known to be complete", static_cast<double>(until) / 1e9)));
+                      (until == trace::Recording::kToTheEnd ? std::string() : fmt::format("; replayed up to {:.3f} s of the recording, where it is known to be complete", static_cast<double>(until) / 1e9)));
   }
   if (!session.process->glibc_version.empty() && session.process->glibc_version != "2.36")
     remarks.push_back(fmt::format("recorded with glibc {}; the heap model is that of 2.36", session.process->glibc_version));

@@ -139,10 +139,6 @@ class Comparison : public ReplayWatch {
   }
 };
 
-}  // namespace
-
-namespace {
-
 // Within 3 %, or a handful of faults: of a program that takes thirty, 3 % is less than one.
 bool close(const Pair& pair) {
   constexpr std::uint64_t kHandful = 5;

@@ -106,7 +106,7 @@ std::unique_ptr<Recording> cut_recording(std::unique_ptr<Recording> whole, std::
 Result<std::unique_ptr<Recording>> open_complete(const std::string& path) {
   FL_TRY(std::unique_ptr<Recording> recording, Recording::open(path));
   const std::uint64_t until = recording->complete_until_ns();
-  if (until == ~std::uint64_t{0}) return recording;
+  if (until == Recording::kToTheEnd) return recording;
   return cut_recording(std::move(recording), until);
 }
 

@@ -42,7 +42,7 @@ class FileRecording final : public Recording {
   };
   using Image = std::uint32_t;
 
-  void note_damage(const std::string& line, std::uint64_t complete_until_ns = ~std::uint64_t{0});
+  void note_damage(const std::string& line, std::uint64_t complete_until_ns = kToTheEnd);
   void read_texts(Image image, ProcessInfo& process);
   void choose_images(std::map<Image, ProcessInfo>& infos);
   std::unique_ptr<HeapEventReader> merged(const Rings& rings, StackTable& stacks, SideRecords* side);
@@ -55,7 +55,7 @@ class FileRecording final : public Recording {
   TickClock clock_;
   Meta meta_;
   std::optional<std::string> damage_;
-  std::uint64_t complete_until_ns_ = ~std::uint64_t{0};
+  std::uint64_t complete_until_ns_ = kToTheEnd;
   std::vector<ProcessInfo> processes_;
   std::map<Image, Rings> rings_;
   std::map<Pid, Image> image_of_;

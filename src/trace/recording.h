@@ -53,7 +53,8 @@ class Recording {
   virtual const ProcessInfo* main_process() const = 0;
   virtual const std::optional<std::string>& damage() const = 0;
   // Up to here no stream is known to lack anything; all ones without damage. Reading a stream may find damage and lower it.
-  virtual std::uint64_t complete_until_ns() const { return ~std::uint64_t{0}; }
+  static constexpr std::uint64_t kToTheEnd = ~std::uint64_t{0};
+  virtual std::uint64_t complete_until_ns() const { return kToTheEnd; }
 
   virtual std::unique_ptr<HeapEventReader> heap_events(Pid pid) = 0;
   virtual std::uint64_t heap_event_count(Pid pid) = 0;  // decodes once, then remembered

@@ -53,7 +53,11 @@ class Follower {
         case KernelStep::Kind::exec: exec(run_.tasks[step.index]); break;
         case KernelStep::Kind::call: call(step); break;
         case KernelStep::Kind::fault: fault(step); break;
-        case KernelStep::Kind::check_start: check_start(recording_.processes()[step.index]); break;
+        case KernelStep::Kind::check_start: {
+          const trace::ProcessInfo& info = recording_.processes()[step.index];
+          compare_maps(info, info.start_maps);
+          break;
+        }
         case KernelStep::Kind::check: check(recording_.processes()[step.index]); break;
         case KernelStep::Kind::exit: exit(step.pid); break;
       }
@@ -286,8 +290,6 @@ class Follower {
     next_prune_ns_ = now_ns + 10 * kSameMomentNs;
     std::erase_if(recent_, [&](const auto& entry) { return entry.second.time_ns + kSameMomentNs < now_ns; });
   }
-
-  void check_start(const trace::ProcessInfo& info) { compare_maps(info, info.start_maps); }
 
   void check(const trace::ProcessInfo& info) {
     if (!compare_maps(info, info.exit_maps)) return;

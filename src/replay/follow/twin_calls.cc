@@ -11,8 +11,6 @@ namespace {
 
 using trace::CallKind;
 
-constexpr std::uint64_t kMapFixedNoReplace = mm::kMapFixedNoReplace;
-
 bool failed(std::int64_t result) { return result < 0 && result > -4096; }
 
 template <typename T>
@@ -130,7 +128,7 @@ void force_result(mm::AddressSpace& space, const trace::MemoryCall& call, const 
     if (!failed(answer.value)) (void)space.munmap(VirtAddr(static_cast<std::uint64_t>(answer.value)), ByteCount(call.args[1]));
     mm::MmapArguments arguments = mmap_arguments(call, file);
     arguments.address = place;
-    arguments.flags = (arguments.flags | mm::kMapFixed) & ~static_cast<mm::MapFlags>(kMapFixedNoReplace);
+    arguments.flags = (arguments.flags | mm::kMapFixed) & ~mm::kMapFixedNoReplace;
     (void)space.mmap(arguments);
   } else if (call.kind == CallKind::mremap) {
     mm::MremapArguments arguments = mremap_arguments(call);
