@@ -1,8 +1,6 @@
 #include "lab/built_in_program.h"
 
-#include <cstring>
-
-#include "mm/elf/elf_format.h"
+#include "mm/elf/elf_file.h"
 
 namespace faultline::lab {
 
@@ -24,27 +22,10 @@ constexpr mm::elf::ProgramHeader kSegments[] = {
 }  // namespace
 
 std::vector<std::uint8_t> built_in_program() {
-  std::vector<std::uint8_t> file(7 * kPage + kPage / 2);
-  const auto put = [&file](std::size_t at, auto value) { std::memcpy(file.data() + at, &value, sizeof value); };
-  std::memcpy(file.data(), "\177ELF\2\1\1", 7);
-  put(16, mm::elf::kTypeExecutable);
-  put(18, mm::elf::kMachineX86_64);
-  put(24, kBase + 0x100);
-  put(32, std::uint64_t{mm::elf::kHeaderBytes});
-  put(54, static_cast<std::uint16_t>(mm::elf::kProgramHeaderBytes));
-  put(56, static_cast<std::uint16_t>(std::size(kSegments)));
-  std::size_t at = mm::elf::kHeaderBytes;
-  for (const mm::elf::ProgramHeader& segment : kSegments) {
-    put(at, segment.type);
-    put(at + 4, segment.flags);
-    put(at + 8, segment.offset);
-    put(at + 16, segment.vaddr);
-    put(at + 24, segment.vaddr);
-    put(at + 32, segment.filesz);
-    put(at + 40, segment.memsz);
-    put(at + 48, segment.align);
-    at += mm::elf::kProgramHeaderBytes;
-  }
+  const mm::elf::Header header{.type = mm::elf::kTypeExecutable, .machine = mm::elf::kMachineX86_64, .entry = kBase + 0x100,
+                               .phoff = mm::elf::kHeaderBytes, .phentsize = mm::elf::kProgramHeaderBytes, .phnum = std::size(kSegments)};
+  std::vector<std::uint8_t> file = mm::elf::to_bytes(header, kSegments);
+  file.resize(7 * kPage + kPage / 2);
   return file;
 }
 

@@ -1,8 +1,8 @@
 // ElfRecipe: an ELF file put together field by field, sound or not.
 #pragma once
 
-#include <cstdint>
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <stdexcept>
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "mm/elf/elf_format.h"
+#include "mm/elf/elf_file.h"
 
 namespace faultline::support {
 
@@ -43,32 +43,9 @@ struct ElfRecipe {
 
   // The beginning of the file: what is not zero. With file_bytes it is also the rest, as far as `most` bytes.
   std::vector<std::uint8_t> bytes(std::uint64_t most = ~std::uint64_t{0}) const {
-    std::vector<std::uint8_t> file(mm::elf::kHeaderBytes + segments.size() * mm::elf::kProgramHeaderBytes);
-    const auto put = [&file](std::size_t at, auto value) {
-      if (file.size() < at + sizeof value) file.resize(at + sizeof value);
-      std::memcpy(file.data() + at, &value, sizeof value);
-    };
-    std::memcpy(file.data(), "\177ELF\2\1\1", 7);
-    put(16, header.type);
-    put(18, header.machine);
-    put(20, std::uint32_t{1});
-    put(24, header.entry);
-    put(32, header.phoff);
-    put(52, std::uint16_t{64});
-    put(54, header.phentsize);
-    put(56, header.phnum != 0 ? header.phnum : static_cast<std::uint16_t>(segments.size()));
-    std::size_t at = mm::elf::kHeaderBytes;
-    for (const ProgramHeader& segment : segments) {
-      put(at, segment.type);
-      put(at + 4, segment.flags);
-      put(at + 8, segment.offset);
-      put(at + 16, segment.vaddr);
-      put(at + 24, segment.vaddr);
-      put(at + 32, segment.filesz);
-      put(at + 40, segment.memsz);
-      put(at + 48, segment.align);
-      at += mm::elf::kProgramHeaderBytes;
-    }
+    mm::elf::Header complete = header;
+    if (complete.phnum == 0) complete.phnum = static_cast<std::uint16_t>(segments.size());
+    std::vector<std::uint8_t> file = mm::elf::to_bytes(complete, segments);
     if (!interpreter.empty()) {
       file.resize(kInterpreterOffset + interpreter.size() + 1);
       std::memcpy(file.data() + kInterpreterOffset, interpreter.c_str(), interpreter.size() + 1);

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <type_traits>
 
 #include "base/units.h"
 
@@ -13,35 +14,48 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
+// The fields that are read, with their offsets in Elf64_Ehdr.
+template <typename Visit>
+void each_field(Header& header, Visit visit) {
+  visit(16, header.type);
+  visit(18, header.machine);
+  visit(24, header.entry);
+  visit(32, header.phoff);
+  visit(54, header.phentsize);
+  visit(56, header.phnum);
+}
+
+// And in Elf64_Phdr.
+template <typename Visit>
+void each_field(ProgramHeader& header, Visit visit) {
+  visit(0, header.type);
+  visit(4, header.flags);
+  visit(8, header.offset);
+  visit(16, header.vaddr);
+  visit(32, header.filesz);
+  visit(40, header.memsz);
+  visit(48, header.align);
+}
+
+// Little-endian, as x86-64 has it.
+template <typename Fields>
+Fields read(Bytes bytes) {
+  Fields fields;
+  each_field(fields, [&](std::size_t at, auto& field) {
+    field = 0;
+    for (std::size_t i = 0; i < sizeof field; ++i) field |= static_cast<std::remove_reference_t<decltype(field)>>(std::uint64_t{bytes[at + i]} << (8 * i));
+  });
+  return fields;
+}
+
 template <typename Integer>
-Integer little_endian(Bytes bytes, std::size_t at) {
-  Integer value = 0;
-  for (std::size_t i = 0; i < sizeof(Integer); ++i) value |= static_cast<Integer>(Integer{bytes[at + i]} << (8 * i));
-  return value;
+void put(std::span<std::uint8_t> bytes, std::size_t at, Integer value) {
+  for (std::size_t i = 0; i < sizeof value; ++i) bytes[at + i] = static_cast<std::uint8_t>(value >> (8 * i));
 }
 
-// The fields that are read, with their offsets in Elf64_Ehdr and Elf64_Phdr.
-Header header_of(Bytes bytes) {
-  Header header;
-  header.type = little_endian<std::uint16_t>(bytes, 16);
-  header.machine = little_endian<std::uint16_t>(bytes, 18);
-  header.entry = little_endian<std::uint64_t>(bytes, 24);
-  header.phoff = little_endian<std::uint64_t>(bytes, 32);
-  header.phentsize = little_endian<std::uint16_t>(bytes, 54);
-  header.phnum = little_endian<std::uint16_t>(bytes, 56);
-  return header;
-}
-
-ProgramHeader program_header_of(Bytes bytes) {
-  ProgramHeader header;
-  header.type = little_endian<std::uint32_t>(bytes, 0);
-  header.flags = little_endian<std::uint32_t>(bytes, 4);
-  header.offset = little_endian<std::uint64_t>(bytes, 8);
-  header.vaddr = little_endian<std::uint64_t>(bytes, 16);
-  header.filesz = little_endian<std::uint64_t>(bytes, 32);
-  header.memsz = little_endian<std::uint64_t>(bytes, 40);
-  header.align = little_endian<std::uint64_t>(bytes, 48);
-  return header;
+template <typename Fields>
+void write(std::span<std::uint8_t> bytes, Fields fields) {
+  each_field(fields, [&](std::size_t at, auto value) { put(bytes, at, value); });
 }
 
 template <typename... Args>
@@ -69,6 +83,21 @@ std::optional<Errno> unreadable(std::uint64_t offset, std::uint64_t length, std:
 
 }  // namespace
 
+std::vector<std::uint8_t> to_bytes(const Header& header, std::span<const ProgramHeader> segments) {
+  std::vector<std::uint8_t> bytes(kHeaderBytes + segments.size() * kProgramHeaderBytes);
+  const std::span<std::uint8_t> all(bytes);
+  std::memcpy(bytes.data(), "\177ELF\2\1\1", 7);          // 64 bits, little-endian, version 1
+  put(all, 20, std::uint32_t{1});                           // e_version
+  put(all, 52, static_cast<std::uint16_t>(kHeaderBytes));   // e_ehsize
+  write(all, header);
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const auto place = all.subspan(kHeaderBytes + i * kProgramHeaderBytes, kProgramHeaderBytes);
+    write(place, segments[i]);
+    put(place, 24, segments[i].vaddr);  // p_paddr
+  }
+  return bytes;
+}
+
 Result<ElfFile, Refusal> ElfFile::parse(Bytes bytes, Role role) {
   const bool program = role == Role::program;
   const Errno wrong_kind = program ? Errno::noexec : Errno::libbad;
@@ -84,7 +113,7 @@ Result<ElfFile, Refusal> ElfFile::parse(Bytes bytes, Role role) {
   }
   ElfFile file;
   file.file_bytes_ = bytes.size();
-  file.header_ = header_of(start);
+  file.header_ = read<Header>(start);
   const Header& header = file.header_;
   if (program && header.type != kTypeExecutable && header.type != kTypeDynamic) {
     return refuse(wrong_kind, "offset 16: e_type: wanted 2 (executable) or 3 (position independent), found {}", header.type);
@@ -108,7 +137,7 @@ Result<ElfFile, Refusal> ElfFile::parse(Bytes bytes, Role role) {
   file.program_headers_.reserve(header.phnum);
   for (std::size_t i = 0; i < header.phnum; ++i) {
     file.program_headers_.push_back(
-        program_header_of(bytes.subspan(header.phoff + i * kProgramHeaderBytes, kProgramHeaderBytes)));
+        read<ProgramHeader>(bytes.subspan(header.phoff + i * kProgramHeaderBytes, kProgramHeaderBytes)));
   }
   for (const ProgramHeader& segment : file.program_headers_) {
     if (segment.type != kGnuStack) continue;  // the last one counts

@@ -18,6 +18,9 @@
 
 namespace faultline::mm::elf {
 
+// The beginning of a file: the header as it is, sound or not, and the program headers right behind it. What nobody reads is as elf(5) has it.
+std::vector<std::uint8_t> to_bytes(const Header& header, std::span<const ProgramHeader> segments);
+
 struct Refusal {
   Errno error = Errno::noexec;  // what execve(2) answers
   Error place;                  // offset, field, wanted, found; for people. Without the file's name
