@@ -27,6 +27,8 @@ constexpr unsigned long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | 
 
 constexpr std::uint64_t kX32Call = 0x40000000;  // __X32_SYSCALL_BIT
 
+constexpr const char* kItselfTraces = "memory calls of threads that the program itself traces: only one can";
+
 const int kWakeSignal = SIGRTMIN + 5;  // interrupts our own wait, nothing else
 
 // Requests of ptrace(2) take their arguments as the kernel does. A thread that was killed meanwhile is no error: it will be waited for.
@@ -258,12 +260,12 @@ CallTracer::Next CallTracer::enter_execve(pid_t tid, int directory, std::uint64_
 CallTracer::Next CallTracer::give_way(pid_t tid, const Thread& thread, long what, pid_t target) {
   if (what != PTRACE_TRACEME && what != PTRACE_ATTACH && what != PTRACE_SEIZE) return Next::go_on;
   if (what == PTRACE_TRACEME) {
-    note("memory calls of threads that the program itself traces: only one can");
+    note(kItselfTraces);
     return Next::detach;
   }
   const auto found = threads_.find(target);
   if (found == threads_.end() || found->second.pid == thread.pid || found->second.let_go) return Next::go_on;
-  note("memory calls of threads that the program itself traces: only one can");
+  note(kItselfTraces);
   found->second.let_go = true;
   found->second.waiter = tid;
   if (request(PTRACE_INTERRUPT, target) != 0) {
