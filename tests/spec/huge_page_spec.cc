@@ -1,7 +1,6 @@
 // What Linux promises about transparent huge pages of anonymous memory, on the real kernel and on the twin alike.
-#include <fstream>
-
 #include "spec_test.h"
+#include "thp_settings.h"
 
 namespace faultline::spec {
 namespace {
@@ -10,18 +9,10 @@ constexpr std::uint64_t W = kWindow;
 constexpr std::uint64_t kHuge = 512 * kPage;
 constexpr int kDontNeed = 4, kFree = 8, kHugePage = 14, kNoHugePage = 15, kCold = 20, kCollapse = 25;
 
-// Sysfs puts the value that holds in brackets.
-bool is_set(const char* name, const char* value) {
-  std::ifstream file(std::string("/sys/kernel/mm/transparent_hugepage/") + name);
-  std::string text;
-  std::getline(file, text);
-  return text.find(value) != std::string::npos;
-}
-
 class HugePages : public SpecTest {
  protected:
   void SetUp() override {
-    if (!is_set("enabled", "[madvise]") || !is_set("use_zero_page", "1")) GTEST_SKIP() << "SKIPPED: huge pages are not in mode madvise";
+    if (!huge_pages_by_advice() || !thp_setting_has("use_zero_page", "1")) GTEST_SKIP() << "SKIPPED: huge pages are not in mode madvise";
     SpecTest::SetUp();
     process->allow_huge_pages(true);
   }

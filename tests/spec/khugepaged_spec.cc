@@ -1,9 +1,10 @@
 // What khugepaged makes huge pages of, on the real kernel and on the twin alike. The kernel's is waited for, 10 to 30 s.
-#include <fstream>
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "spec_test.h"
+#include "thp_settings.h"
 
 namespace faultline::spec {
 namespace {
@@ -16,13 +17,7 @@ bool defaults_hold() {
   const std::pair<const char*, const char*> wanted[] = {{"enabled", "[madvise]"},         {"khugepaged/max_ptes_none", "511"},
                                                         {"khugepaged/max_ptes_shared", "256"}, {"khugepaged/pages_to_scan", "4096"},
                                                         {"khugepaged/scan_sleep_millisecs", "10000"}};
-  for (const auto& [name, value] : wanted) {
-    std::ifstream file(std::string("/sys/kernel/mm/transparent_hugepage/") + name);
-    std::string text;
-    std::getline(file, text);
-    if (text.find(value) == std::string::npos) return false;
-  }
-  return true;
+  return std::all_of(std::begin(wanted), std::end(wanted), [](const auto& setting) { return thp_setting_has(setting.first, setting.second); });
 }
 
 class Khugepaged : public SpecTest {

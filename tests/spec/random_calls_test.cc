@@ -14,6 +14,7 @@
 #include "kernel_process.h"
 #include "program.h"
 #include "test_file.h"
+#include "thp_settings.h"
 
 namespace faultline::spec {
 namespace {
@@ -21,13 +22,6 @@ namespace {
 std::uint64_t setting(const char* name, std::uint64_t otherwise) {
   const char* text = std::getenv(name);
   return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-
-bool huge_pages_by_advice() {
-  std::ifstream mode("/sys/kernel/mm/transparent_hugepage/enabled");
-  std::string text;
-  std::getline(mode, text);
-  return text.find("[madvise]") != std::string::npos;
 }
 
 void run_all(const Shape& shape, std::uint64_t otherwise) {
