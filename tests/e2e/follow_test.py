@@ -8,36 +8,20 @@ which the recorder sees once, when the recording ends, and on which folios other
 once unrecorded, and up to three recordings are made to find one that is equal to the last page and fault. On a machine so busy that none is,
 one file fault in 1,000 and one mapping in 200 may differ, and the line says that they did.
 """
-import json
 import os
 import shutil
 import subprocess
-import sys
-import tempfile
-import threading
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "workloads"))
-import workloads  # noqa: E402
+import on_programs
 
 NEEDS = {"true": "true", "sqlite3": "sqlite3", "python-json": "/usr/bin/python3", "redis": "redis-server", "g++": "g++", "node": "node", "java-version": "java",
          "java": "javac", "pipeline": "bash"}
 ATTEMPTS = 3
 
 
-def run(workload, before):
-    env = {**os.environ, **workload.env}
-    helper = threading.Thread(target=workload.drive) if workload.drive else None
-    if helper:
-        helper.start()
-    done = subprocess.run([*before, *workload.command], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
-    if helper:
-        helper.join()
-    return done
-
-
 def fresh(name, directory):
     shutil.rmtree(directory, ignore_errors=True)
-    return workloads.prepare(name, directory, int(os.environ.get("FAULTLINE_SEED", "1")), float(os.environ.get("FAULTLINE_SCALE", "0.1")))
+    return on_programs.prepare(name, directory, scale="0.1")
 
 
 def off(pair):
@@ -83,18 +67,17 @@ def line_of(follow):
 
 def check(faultline, name, top):
     directory, recording = os.path.join(top, "work"), os.path.join(top, "recording.fl")
-    plain = run(fresh(name, directory), [])
+    plain = on_programs.run(fresh(name, directory), [], subprocess.PIPE)
     line, files, near = "", [], None
     for attempt in range(ATTEMPTS):
         workload = fresh(name, directory)
-        done = run(workload, [faultline, "record", "-q", "-o", recording, *workload.record_options, "--"])
+        done = on_programs.run(workload, [faultline, "record", "-q", "-o", recording, *workload.record_options, "--"], subprocess.PIPE)
         if (done.returncode, done.stdout) != (plain.returncode, plain.stdout) and not workload.drive:
             return [f"recorded it ends with {done.returncode}, alone with {plain.returncode}: {done.stderr.strip()[-500:]}"], line
-        verify = subprocess.run([faultline, "verify", "--json", recording], capture_output=True, text=True, timeout=300)
-        try:
-            follow = json.loads(verify.stdout)["follow"]
-        except (ValueError, KeyError):
-            return [f"verify exited with {verify.returncode} and no answer: {verify.stderr.strip()[-500:]}"], line
+        answer, problem = on_programs.verify(faultline, recording)
+        if problem:
+            return [problem], line
+        follow = answer["follow"]
         if not follow["possible"]:  # perf or its tracepoints are not permitted here
             return None, follow["reason"]
         line = line_of(follow) + (f" (recording {attempt + 1})" if attempt else "")
@@ -106,30 +89,4 @@ def check(faultline, name, top):
     return ([], near) if near else (files, line)
 
 
-def main():
-    faultline, names = sys.argv[1], sys.argv[2:] or list(NEEDS)
-    passed = failed = skipped = 0
-    for name in names:
-        if shutil.which(NEEDS[name]) is None:
-            print(f"SKIPPED {name}: wanted {NEEDS[name]}, not installed")
-            skipped += 1
-            continue
-        top = tempfile.mkdtemp(prefix="faultline-follow-")
-        try:
-            wrong, line = check(faultline, name, top)
-        finally:
-            if not os.environ.get("FAULTLINE_KEEP"):
-                shutil.rmtree(top, ignore_errors=True)
-        if wrong is None:
-            print(f"SKIPPED {name}: {line}")
-            skipped += 1
-            continue
-        print(f"{'FAILED' if wrong else 'ok    '} {name}: {line}", flush=True)
-        for reason in wrong:
-            print(f"       {reason}", flush=True)
-        failed, passed = failed + bool(wrong), passed + (not wrong)
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    sys.exit(1 if failed else 0)
-
-
-main()
+on_programs.main(check, NEEDS)
