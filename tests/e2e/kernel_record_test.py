@@ -7,12 +7,12 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 import unittest
 
-FAULTLINE, DUMP, TRUTH, ENTRY_MAPS, LOOP = map(os.path.abspath, sys.argv[1:6])
+from record_case import FAULTLINE, NOBODY, RecordCase, run
+
+DUMP, TRUTH, ENTRY_MAPS, LOOP = map(os.path.abspath, sys.argv[2:6])
 
 # x86-64 numbers; how many arguments count.
 CALLS = {9: ("mmap", 6), 10: ("mprotect", 4), 11: ("munmap", 2), 12: ("brk", 1), 25: ("mremap", 5), 26: ("msync", 3), 27: ("mincore", 3),
@@ -21,11 +21,6 @@ CALLS = {9: ("mmap", 6), 10: ("mprotect", 4), 11: ("munmap", 2), 12: ("brk", 1),
          216: ("remap_file_pages", 5), 237: ("mbind", 6), 302: ("prlimit", 4), 325: ("mlock2", 3), 329: ("mprotect", 4),
          440: ("process_madvise", 5), 453: ("map_shadow_stack", 3), 462: ("mseal", 3)}
 UNKNOWN_LIMIT = [1, 0]
-NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-
-
-def run(words, **options):
-    return subprocess.run(words, capture_output=True, timeout=120, **options)
 
 
 class Truth:
@@ -58,20 +53,9 @@ class Truth:
                 self.limits.append([int(w, 16) for w in words])
 
 
-class KernelRecordTest(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="faultline-kernel-")
-        os.chmod(self.folder.name, 0o777)
-        self.file = os.path.join(self.folder.name, "r.fl")
-
-    def tearDown(self):
-        self.folder.cleanup()
-
-    def record(self, words, *options, prefix=(), **more):
-        return run([*prefix, FAULTLINE, "record", "-q", "-o", self.file, *options, "--", *words], **more)
-
-    def info(self):
-        return json.loads(run([FAULTLINE, "info", "--json", self.file]).stdout)
+class KernelRecordTest(RecordCase):
+    def record(self, words, *options, **more):
+        return super().record(words, "-q", *options, **more)
 
     def dump(self):
         done = run([DUMP, self.file])
@@ -130,8 +114,7 @@ class CallsTest(KernelRecordTest):
 
     def test_ptrace(self):
         done = self.record([TRUTH], "--calls", "ptrace")
-        if b"ptrace is not permitted" in done.stderr:
-            self.skipTest(done.stderr.decode().strip())
+        self.need_ptrace(done)
         self.assertEqual(done.returncode, 5, done.stderr)
         truth, dump = Truth(done.stdout.decode()), self.dump()
         for limit in self.check_calls(truth, dump):
@@ -142,8 +125,7 @@ class CallsTest(KernelRecordTest):
     def test_without_privileges(self):
         self.need_nobody()
         done = self.record([TRUTH], "--calls", "exact", prefix=NOBODY)
-        if b"ptrace is not permitted" in done.stderr:
-            self.skipTest(done.stderr.decode().strip())
+        self.need_ptrace(done)
         self.assertEqual(done.returncode, 5, done.stderr)
         info = self.need("ptrace")
         truth, dump = Truth(done.stdout.decode()), self.dump()
@@ -182,8 +164,7 @@ class RealProgramsTest(KernelRecordTest):
 
     def lists(self, words, prefix, how, by):
         done = self.record(words, "--calls", how, "--no-faults", prefix=prefix)
-        if b"ptrace is not permitted" in done.stderr:
-            self.skipTest(done.stderr.decode().strip())
+        self.need_ptrace(done)
         info = self.need(by)
         if not info["mappings_recorded"]:
             self.skipTest("when programs began is not recorded: perf events are not permitted")

@@ -1,18 +1,17 @@
 #!/usr/bin/env python3
 """What ptrace could do to a program and must not: each program ends under `record --calls ptrace` as it ends alone, and when the recorder is
 killed the program does not notice. ptrace_safety_test.py FAULTLINE KERNEL_TRUTH ENTRY_MAPS RECORD_LOOP."""
-import json
 import os
 import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
-FAULTLINE, TRUTH, ENTRY_MAPS, LOOP = map(os.path.abspath, sys.argv[1:5])
-NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+from record_case import FAULTLINE, NOBODY, RecordCase, run
+
+TRUTH, ENTRY_MAPS, LOOP = map(os.path.abspath, sys.argv[2:5])
 
 STOPS = """
 import os, signal
@@ -178,27 +177,14 @@ print(seen)
 """
 
 
-def run(words, **options):
-    return subprocess.run(words, capture_output=True, timeout=120, **options)
-
-
-class PtraceTest(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="faultline-ptrace-")
-        os.chmod(self.folder.name, 0o777)
-        self.file = os.path.join(self.folder.name, "r.fl")
-
-    def tearDown(self):
-        self.folder.cleanup()
-
+class PtraceTest(RecordCase):
     def record(self, words, prefix=()):
-        done = run([*prefix, FAULTLINE, "record", "-q", "-o", self.file, "--calls", "ptrace", "--", *words])
-        if b"ptrace is not permitted" in done.stderr:
-            self.skipTest(done.stderr.decode().strip())
+        done = super().record(words, "-q", "--calls", "ptrace", prefix=prefix)
+        self.need_ptrace(done)
         return done
 
     def missing(self):
-        return json.loads(run([FAULTLINE, "info", "--json", self.file]).stdout)["missing"]
+        return self.info()["missing"]
 
     def check_same(self, words, prefix=()):
         plain, recorded = run([*prefix, *words]), self.record(words, prefix)

@@ -13,30 +13,13 @@ import tempfile
 import time
 import unittest
 
-FAULTLINE, PROGRAM, STATIC = map(os.path.abspath, sys.argv[1:4])
+from record_case import FAULTLINE, RecordCase, run
+
+PROGRAM, STATIC = map(os.path.abspath, sys.argv[2:4])
 OWN_VARIABLES = ("LD_PRELOAD=", "FAULTLINE_", "_=", "SHLVL=")
 
 
-def run(words, **options):
-    return subprocess.run(words, capture_output=True, **{"timeout": 120, **options})
-
-
-class RecordTest(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="faultline-record-")
-        self.file = os.path.join(self.folder.name, "r.fl")
-
-    def tearDown(self):
-        self.folder.cleanup()
-
-    def record(self, words, *options, **more):
-        return run([FAULTLINE, "record", "-o", self.file, *options, "--", *words], **more)
-
-    def info(self, path=None):
-        done = run([FAULTLINE, "info", "--json", path or self.file])
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return json.loads(done.stdout)
-
+class RecordTest(RecordCase):
     def main_process(self, info):
         return next(p for p in info["processes"] if p["is_main"])
 
