@@ -34,12 +34,14 @@ Address Arena<Memory>::take_small_bin(Tcache* tcache, std::uint64_t nb) {
   if (bins_.empty(bin)) return 0;
   const Address victim = bins_.last(bin);
   headers_.set_in_use(victim, nb);
+  mark_non_main(victim);
   bins_.drop_last(bin);
   const std::uint64_t slot = Tcache::index(nb);
   if (tcache != nullptr && slot < settings_.tcache_bins) {
     while (tcache->count(slot) < settings_.tcache_count && !bins_.empty(bin)) {
       const Address next = bins_.last(bin);
       headers_.set_in_use(next, nb);
+      mark_non_main(next);
       bins_.drop_last(bin);
       tcache->put(memory_, user_of(next), slot);
     }
@@ -55,7 +57,7 @@ Address Arena<Memory>::split_last_remainder(Address victim, std::uint64_t size, 
   const std::uint64_t rest = size - nb;
   bins_.push_unsorted(remainder, rest);
   last_remainder_ = remainder;
-  headers_.set_head(victim, nb | kPrevInUse);
+  headers_.set_head(victim, nb | kPrevInUse | flag_);
   headers_.set_head(remainder, rest | kPrevInUse);
   headers_.set_foot(remainder, rest);
   return user_of(victim);
@@ -79,6 +81,7 @@ typename Arena<Memory>::Scan Arena<Memory>::scan_unsorted(Tcache* tcache, std::u
     bins_.drop_last(kUnsortedBin);
     if (size == nb) {
       headers_.set_in_use(victim, size);
+      mark_non_main(victim);
       if (!cacheable || tcache->count(slot) >= settings_.tcache_count) return {user_of(victim), true};
       tcache->put(memory_, user_of(victim), slot);
       cached = true;
@@ -102,12 +105,13 @@ Address Arena<Memory>::take_from_bin(Address victim, std::uint64_t nb, bool reme
   bins_.unlink(victim);
   if (rest < kMinChunk) {
     headers_.set_in_use(victim, size);
+    mark_non_main(victim);
     return user_of(victim);
   }
   const Address remainder = victim + nb;
   bins_.push_unsorted(remainder, rest);
   if (remember_remainder) last_remainder_ = remainder;
-  headers_.set_head(victim, nb | kPrevInUse);
+  headers_.set_head(victim, nb | kPrevInUse | flag_);
   headers_.set_head(remainder, rest | kPrevInUse);
   headers_.set_foot(remainder, rest);
   return user_of(victim);
@@ -119,7 +123,7 @@ Address Arena<Memory>::carve_top(std::uint64_t nb) {
   const std::uint64_t size = top_size();
   if (size < nb + kMinChunk) return 0;
   top_ = chunk + nb;
-  headers_.set_head(chunk, nb | kPrevInUse);
+  headers_.set_head(chunk, nb | kPrevInUse | flag_);
   headers_.set_head(top_, (size - nb) | kPrevInUse);
   return user_of(chunk);
 }

@@ -7,11 +7,10 @@ namespace faultline::heap {
 
 inline constexpr std::uint64_t kConsolidationThreshold = 64 * 1024;
 
-// Joins a chunk with its free neighbours. Into the top if that is next, else to the head of the unsorted list.
+// Joins a chunk with its free neighbours. Into the top if that is next, else to the head of a list.
 template <MemoryProvider Memory>
-std::uint64_t Arena<Memory>::merge(Address chunk, std::uint64_t size) {
-  const Address next = chunk + size;
-  const std::uint64_t next_head = headers_.head(next), next_size = next_head & ~kFlagBits;
+std::uint64_t Arena<Memory>::merge(Address chunk, std::uint64_t size, Filing filing) {
+  headers_.head(chunk + size);  // read first, whatever comes of it
   if (!headers_.prev_in_use(chunk)) {
     const std::uint64_t below = headers_.prev_size(chunk);
     chunk -= below;
@@ -20,6 +19,13 @@ std::uint64_t Arena<Memory>::merge(Address chunk, std::uint64_t size) {
     FL_ASSERT(headers_.size(chunk) == below);
     bins_.unlink(chunk);
   }
+  return merge_above(chunk, size, filing);
+}
+
+template <MemoryProvider Memory>
+std::uint64_t Arena<Memory>::merge_above(Address chunk, std::uint64_t size, Filing filing) {
+  const Address next = chunk + size;
+  const std::uint64_t next_head = headers_.head(next), next_size = next_head & ~kFlagBits;
   if (next == top_) {
     size += next_size;
     headers_.set_head(chunk, size | kPrevInUse);
@@ -32,7 +38,8 @@ std::uint64_t Arena<Memory>::merge(Address chunk, std::uint64_t size) {
   } else {
     headers_.set_head(next, next_head & ~kPrevInUse);
   }
-  bins_.push_unsorted(chunk, size);
+  if (filing == Filing::by_version && common_.version.files_small_chunks && is_small(size)) bins_.file(chunk, size);
+  else bins_.push_unsorted(chunk, size);
   headers_.set_head(chunk, size | kPrevInUse);
   headers_.set_foot(chunk, size);
   return size;
@@ -42,23 +49,37 @@ template <MemoryProvider Memory>
 void Arena<Memory>::free_merging(Address chunk, std::uint64_t size) {
   FL_ASSERT(chunk != top_ && headers_.prev_in_use(chunk + size));  // else it is free already
   if (settings_.perturb != 0) memory_.clear(user_of(chunk), size - kChunkHeader);
-  if (merge(chunk, size) < kConsolidationThreshold) return;
+  trim_after_free(merge(chunk, size, Filing::by_version));
+}
+
+template <MemoryProvider Memory>
+void Arena<Memory>::trim_after_free(std::uint64_t size) {
+  if (size < kConsolidationThreshold) return;
   if (fastbins_.maybe_nonempty) consolidate();
+  if (!is_main()) return trim_heaps(settings_.top_pad);
   if (top_size() >= settings_.trim_threshold) trim_top(settings_.top_pad);
 }
 
 template <MemoryProvider Memory>
 void Arena<Memory>::free(Tcache* tcache, Address chunk) {
+  if (!put_in_cache(tcache, chunk)) give_back(chunk);
+}
+
+template <MemoryProvider Memory>
+bool Arena<Memory>::put_in_cache(Tcache* tcache, Address chunk) const {
   const std::uint64_t size = headers_.size(chunk);
   check_placed(chunk, size);
   const std::uint64_t slot = Tcache::index(size);
-  if (tcache != nullptr && slot < settings_.tcache_bins) {
-    FL_ASSERT(!tcache->holds(memory_, user_of(chunk), slot));
-    if (tcache->count(slot) < settings_.tcache_count) {
-      tcache->put(memory_, user_of(chunk), slot);
-      return;
-    }
-  }
+  if (tcache == nullptr || slot >= settings_.tcache_bins) return false;
+  FL_ASSERT(!tcache->holds(memory_, user_of(chunk), slot));
+  if (tcache->count(slot) >= settings_.tcache_count) return false;
+  tcache->put(memory_, user_of(chunk), slot);
+  return true;
+}
+
+template <MemoryProvider Memory>
+void Arena<Memory>::give_back(Address chunk) {
+  const std::uint64_t size = headers_.size(chunk);
   if (size > settings_.max_fast) return free_merging(chunk, size);
   FL_ASSERT(headers_.head(chunk + size) > kChunkHeader);
   if (settings_.perturb != 0) memory_.clear(user_of(chunk), size - kChunkHeader);
@@ -75,7 +96,7 @@ void Arena<Memory>::consolidate() {
       const Address next = fastbins_.next(chunk);
       const std::uint64_t size = headers_.size(chunk);
       check_placed(chunk, size);
-      merge(chunk, size);
+      merge(chunk, size, Filing::unsorted);
       chunk = next;
     }
   }

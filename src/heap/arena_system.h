@@ -9,6 +9,7 @@ inline constexpr std::uint64_t kMmapAsMorecore = std::uint64_t{1} << 20;
 
 template <MemoryProvider Memory>
 Address Arena<Memory>::move_break(std::int64_t by) {
+  if (settings_.explicit_huge_page != 0) return 0;  // glibc then never asks (__always_fail_morecore)
   const Address old_break = memory_.sbrk(by);
   return old_break == kFailed ? 0 : old_break;
 }
@@ -23,15 +24,24 @@ void Arena<Memory>::advise_huge(Address start, std::uint64_t size) {
 // The break cannot move: take a mapping as the new top. From then on areas are never expected to touch.
 template <MemoryProvider Memory>
 Address Arena<Memory>::map_instead_of_break(std::uint64_t& size, std::uint64_t nb, std::uint64_t old_size) {
-  const std::uint64_t page = version_.swapped_brk_fallback ? kMmapAsMorecore : memory_.page_size();
-  const std::uint64_t minimum = version_.swapped_brk_fallback ? memory_.page_size() : kMmapAsMorecore;
+  if (const std::uint64_t huge = settings_.explicit_huge_page) {
+    if (const Address start = map_as_top(size, nb, old_size, huge, huge, huge)) return start;
+  }
+  const std::uint64_t page = memory_.page_size();
+  const bool swapped = common_.version.swapped_brk_fallback;
+  return map_as_top(size, nb, old_size, swapped ? kMmapAsMorecore : page, swapped ? page : kMmapAsMorecore, 0);
+}
+
+template <MemoryProvider Memory>
+Address Arena<Memory>::map_as_top(std::uint64_t& size, std::uint64_t nb, std::uint64_t old_size, std::uint64_t page,
+                                  std::uint64_t least, std::uint64_t huge_page) {
   std::uint64_t length = size;
   if (contiguous_) length = align_up(length + old_size, page);
-  if (length < minimum) length = minimum;
+  if (length < least) length = least;
   if (length <= nb) return 0;
-  const Address start = memory_.map(length, Protection::read_write);
+  const Address start = memory_.map({.length = length, .huge_page = huge_page});
   if (start == kFailed) return 0;
-  advise_huge(start, length);
+  if (huge_page == 0) advise_huge(start, length);
   contiguous_ = false;
   size = length;
   return start;
@@ -40,12 +50,24 @@ Address Arena<Memory>::map_instead_of_break(std::uint64_t& size, std::uint64_t n
 // Grows until top holds nb and carves it. A large request gets a mapping of its own first.
 template <MemoryProvider Memory>
 Address Arena<Memory>::grow(Tcache* tcache, std::uint64_t nb) {
-  if (nb >= settings_.mmap_threshold && mapped_.count() < settings_.mmap_max) {
-    if (const Address chunk = mapped_.allocate(nb, settings_.huge_page)) return user_of(chunk);
+  const bool maps = nb >= settings_.mmap_threshold && common_.mapped.count() < settings_.mmap_max;
+  if (maps) {
+    if (const Address chunk = common_.mapped.allocate(nb, settings_)) return user_of(chunk);
   }
+  FL_ASSERT(top_size() < nb + kMinChunk);
+  if (is_main()) {
+    grow_by_break(tcache, nb);
+  } else if (!grow_in_heaps(tcache, nb) && !maps) {
+    if (const Address chunk = common_.mapped.allocate_plain(nb, settings_)) return user_of(chunk);
+  }
+  if (system_mem_ > max_system_mem_) max_system_mem_ = system_mem_;
+  return top_ == 0 ? 0 : carve_top(nb);
+}
+
+template <MemoryProvider Memory>
+void Arena<Memory>::grow_by_break(Tcache* tcache, std::uint64_t nb) {
   const Address old_top = top_;
   const std::uint64_t old_size = top_size();
-  FL_ASSERT(old_size < nb + kMinChunk);
   std::uint64_t size = nb + settings_.top_pad + kMinChunk;
   if (contiguous_) size -= old_size;
   if (settings_.huge_page != 0) {
@@ -63,19 +85,16 @@ Address Arena<Memory>::grow(Tcache* tcache, std::uint64_t nb) {
     start = map_instead_of_break(size, nb, old_size);
     known_end = start == 0 ? 0 : start + size;
   }
-  if (start != 0) {
-    if (heap_start_ == 0) heap_start_ = start;
-    system_mem_ += size;
-    const Address old_end = old_top + old_size;
-    if (old_top != 0 && start == old_end && known_end == 0) {
-      headers_.set_head(old_top, (size + old_size) | kPrevInUse);
-      segments_.set_end(old_end + size);
-    } else {
-      adopt_new_area(tcache, start, size, known_end, old_top, old_size);
-    }
+  if (start == 0) return;
+  if (heap_start_ == 0) heap_start_ = start;
+  system_mem_ += size;
+  const Address old_end = old_top + old_size;
+  if (old_top != 0 && start == old_end && known_end == 0) {
+    headers_.set_head(old_top, (size + old_size) | kPrevInUse);
+    segments_.set_end(old_end + size);
+  } else {
+    adopt_new_area(tcache, start, size, known_end, old_top, old_size);
   }
-  if (system_mem_ > max_system_mem_) max_system_mem_ = system_mem_;
-  return top_ == 0 ? 0 : carve_top(nb);
 }
 
 // The area does not continue the old top: first growth, somebody else's sbrk in between, or a mapping.
@@ -160,7 +179,16 @@ bool Arena<Memory>::trim(std::uint64_t pad) {
       gave = true;
     }
   }
-  return trim_top(pad) || gave;
+  return (is_main() && trim_top(pad)) || gave;
+}
+
+template <MemoryProvider Memory>
+std::uint64_t Arena<Memory>::used_bytes_from(Address top) const {
+  const std::uint64_t size = headers_.size(top);
+  if (is_main()) return size;
+  const Address base = common_.heaps.base_of(top);
+  const std::uint64_t handed_out = base + common_.heaps.accessible_bytes(base) - top;  // perhaps before a shrink
+  return size < handed_out ? handed_out : size;
 }
 
 }  // namespace faultline::heap

@@ -1,6 +1,7 @@
 // glibc's malloc parameters as they stand when a process starts: version behaviour, tunables and environment.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,14 +9,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "heap/version.h"
 
 namespace faultline::heap {
-
-// Behaviours that differ between glibc versions; one named flag each (FIDELITY.md lists them).
-struct Version {
-  std::string name = "2.36";
-  bool swapped_brk_fallback = true;   // 2.35-2.37: the brk-failure fallback swaps minimum and page size
-};
 
 // Everything glibc.malloc.* that this model knows. An unset optional means "not set by the user", which matters:
 // setting any of the four threshold-type parameters freezes the dynamic mmap threshold.
@@ -50,9 +46,13 @@ struct Parameters {
   Version version;
   Tunables tunables;
   int cpus_online = 1;
+  int cpus_allowed = 0;  // of the affinity mask, for versions that count those; 0: not known, taken as cpus_online
   // Huge page size (2 MiB on x86-64) when /sys/kernel/mm/transparent_hugepage/enabled says madvise, else 0. Only
   // hugetlb=1 looks at it.
   std::uint64_t thp_madvise_bytes = 0;
+  // Sizes the kernel has explicit huge pages in, the default one first (/sys/kernel/mm/hugepages): hugetlb=2 and more.
+  std::array<std::uint64_t, 4> huge_page_sizes = {std::uint64_t{2} << 20, std::uint64_t{1} << 30};
+  bool strict_overcommit = false;  // /proc/sys/vm/overcommit_memory is 2: thread heaps shrink by remapping
 };
 
 }  // namespace faultline::heap

@@ -1,5 +1,5 @@
 // The pieces of address space that make up the main heap: one, unless somebody else moved the break or it could not
-// grow. A chunk never crosses from one segment into another.
+// grow. A chunk never crosses from one segment into another. Without a list (real memory), only the last one is known.
 #pragma once
 
 #include <algorithm>
@@ -13,19 +13,20 @@ struct Segment {
   Address start = 0, end = 0;
 };
 
+template <bool kept>
 class Segments {
  public:
   // A new top lies at start; the previous one was fenced off at its end.
   void open(Address start, Address end) {
-    segments_.push_back({start, end});
-    current_ = segments_.back();
+    if constexpr (kept) segments_.push_back({start, end});
+    current_ = {start, end};
   }
   void set_end(Address end) {
-    segments_.back().end = end;
+    if constexpr (kept) segments_.back().end = end;
     current_.end = end;
   }
   const Segment& current() const { return current_; }
-  bool empty() const { return segments_.empty(); }
+  bool empty() const { return current_.end == 0; }
 
   // The segment that holds this address, nullptr if none does.
   const Segment* find(Address address) const {

@@ -8,7 +8,7 @@ namespace {
 constexpr std::uint64_t kMaxFastRequest = 160;
 constexpr std::uint64_t kMaxTcacheRequest = 1032;
 constexpr std::uint64_t kMaxTcacheCount = 65535;
-constexpr std::uint64_t kDynamicThresholdCeiling = std::uint64_t{32} << 20;
+constexpr std::uint64_t kDynamicThresholdCeiling = std::uint64_t{32} << 20;  // half a thread heap
 
 // A limit in request bytes becomes the chunk size that holds it; below 8 bytes no chunk qualifies.
 constexpr std::uint64_t max_fast_chunk(std::uint64_t request) {
@@ -20,10 +20,13 @@ constexpr std::uint64_t max_fast_chunk(std::uint64_t request) {
 Settings::Settings(const Parameters& parameters) {
   const Tunables& t = parameters.tunables;
   if (t.top_pad) top_pad = *t.top_pad;
-  if (t.mmap_threshold) mmap_threshold = *t.mmap_threshold;
+  caps_mmap_threshold = parameters.version.caps_mmap_threshold;
+  const bool threshold_refused = caps_mmap_threshold && t.mmap_threshold && *t.mmap_threshold > kDynamicThresholdCeiling;
+  const bool sets_threshold = t.mmap_threshold && !threshold_refused;
+  if (sets_threshold) mmap_threshold = *t.mmap_threshold;
   if (t.trim_threshold) trim_threshold = *t.trim_threshold;
   if (t.mmap_max) mmap_max = *t.mmap_max;
-  dynamic_threshold = !(t.top_pad || t.mmap_threshold || t.trim_threshold || t.mmap_max);
+  dynamic_threshold = !(t.top_pad || sets_threshold || t.trim_threshold || t.mmap_max);
   if (t.perturb) perturb = static_cast<std::int32_t>(*t.perturb);
   if (t.tcache_max && *t.tcache_max <= kMaxTcacheRequest) {
     tcache_bins = (chunk_size_for(*t.tcache_max) - kMinChunk) / kChunkAlignment + 1;
@@ -31,7 +34,16 @@ Settings::Settings(const Parameters& parameters) {
   if (t.tcache_count && *t.tcache_count <= kMaxTcacheCount) tcache_count = *t.tcache_count;
   if (t.tcache_unsorted_limit) tcache_unsorted_limit = *t.tcache_unsorted_limit;
   if (t.mxfast && *t.mxfast <= kMaxFastRequest) max_fast = max_fast_chunk(*t.mxfast);
-  if (t.hugetlb && *t.hugetlb == 1) huge_page = parameters.thp_madvise_bytes;
+  if (t.arena_max) arena_max = *t.arena_max;
+  if (t.arena_test) arena_test = *t.arena_test;
+  strict_overcommit = parameters.strict_overcommit;
+  if (!parameters.version.has_hugetlb) return;
+  const std::uint64_t huge = t.hugetlb.value_or(0);
+  if (huge == 1) huge_page = parameters.thp_madvise_bytes;
+  if (huge < 2) return;
+  for (const std::uint64_t size : parameters.huge_page_sizes)
+    if (size != 0 && (huge == size || (huge == 2 && size == parameters.huge_page_sizes.front()))) explicit_huge_page = size;
+  if (explicit_huge_page != 0 && parameters.version.hugetlb_sets_threshold) mmap_threshold = explicit_huge_page;
 }
 
 int Settings::mallopt(int parameter, int value) {
@@ -48,6 +60,7 @@ int Settings::mallopt(int parameter, int value) {
       top_pad = wide;
       break;
     case kMmapThreshold:
+      if (caps_mmap_threshold && wide > kDynamicThresholdCeiling) return 0;
       mmap_threshold = wide;
       break;
     case kMmapMax:
@@ -56,7 +69,13 @@ int Settings::mallopt(int parameter, int value) {
     case kPerturb:
       perturb = value;
       return 1;
-    default:  // arena limits choose arenas, not addresses; anything else is accepted and ignored
+    case kArenaTest:
+      arena_test = wide;
+      return 1;
+    case kArenaMax:
+      arena_max = wide;
+      return 1;
+    default:  // accepted and ignored
       return 1;
   }
   dynamic_threshold = false;
@@ -70,9 +89,9 @@ void Settings::adapt(std::uint64_t header) {
 }
 
 std::optional<std::string> not_modelled(const Parameters& parameters) {
-  if (parameters.tunables.hugetlb.value_or(0) >= 2) {
+  if (Settings(parameters).explicit_huge_page != 0) {
     return "glibc.malloc.hugetlb=" + std::to_string(*parameters.tunables.hugetlb) +
-           ": explicit huge pages are not modelled; addresses and calls are those of hugetlb=0";
+           ": predicted for a machine without reserved huge pages, where every MAP_HUGETLB fails and plain pages follow";
   }
   return std::nullopt;
 }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <unordered_map>
 
 #include "base/assert.h"
 #include "heap/chunk.h"
@@ -18,7 +17,7 @@ class Tcache {
   static constexpr std::uint64_t index(std::uint64_t chunk_size) { return (chunk_size - kMinChunk) / kChunkAlignment; }
 
   bool ready = false;     // the struct exists: the thread made a malloc, calloc, realloc or free
-  Address structure = 0;  // user address of the struct; 0 when it is in an arena that is not modelled
+  Address structure = 0;  // user address of the struct
 
   std::uint16_t count(std::uint64_t i) const { return counts_[i]; }
   Address head(std::uint64_t i) const { return heads_[i]; }
@@ -36,52 +35,42 @@ class Tcache {
     const Address user = heads_[i];
     FL_ASSERT(user != 0 && counts_[i] > 0);
     --counts_[i];
-    if (!foreign_.empty() && foreign_.contains(user)) [[unlikely]] {
-      heads_[i] = foreign_next(user);
-      return user;
-    }
     heads_[i] = memory.load_word(user);
     memory.store_word(user + 8, 0);
     return user;
   }
 
-  // Blocks of arenas that are not modelled: their memory is never touched, their links are kept here.
-  void put_foreign(Address user, std::uint64_t i) {
-    foreign_[user] = heads_[i];
-    heads_[i] = user;
-    ++counts_[i];
+  // The first block of the list at an aligned address, out of the middle if need be; 0 if there is none.
+  template <MemoryProvider Memory>
+  Address get_aligned(Memory& memory, std::uint64_t i, std::uint64_t alignment) {
+    Address before = 0;
+    for (Address user = heads_[i]; user != 0; before = user, user = memory.load_word(user)) {
+      if (user % alignment != 0) continue;
+      const Address after = memory.load_word(user);
+      if (before == 0) heads_[i] = after;
+      else memory.store_word(before, after);
+      --counts_[i];
+      memory.store_word(user + 8, 0);
+      return user;
+    }
+    return 0;
   }
-  bool holds_foreign(Address user) const { return foreign_.contains(user); }
 
   // glibc reads the key word on every free. True if the block is in the list already (a double free).
   template <MemoryProvider Memory>
   bool holds(Memory& memory, Address user, std::uint64_t i) const {
     if (memory.load_word(user + 8) != kKey) [[likely]] return false;
-    for (Address at = heads_[i]; at != 0; at = next(memory, at)) {
+    for (Address at = heads_[i]; at != 0; at = memory.load_word(at)) {
       if (at == user) return true;
     }
     return false;
   }
 
-  template <MemoryProvider Memory>
-  Address next(Memory& memory, Address user) const {
-    const auto foreign = foreign_.find(user);
-    return foreign != foreign_.end() ? foreign->second : memory.load_word(user);
-  }
-
  private:
   static constexpr std::uint64_t kKey = 0x7463616368656b79;
 
-  Address foreign_next(Address user) {
-    const auto at = foreign_.find(user);
-    const Address next = at->second;
-    foreign_.erase(at);
-    return next;
-  }
-
   std::array<std::uint16_t, kTcacheBins> counts_{};
   std::array<Address, kTcacheBins> heads_{};
-  std::unordered_map<Address, Address> foreign_;
 };
 
 }  // namespace faultline::heap

@@ -82,10 +82,11 @@ Address HeapMemory::sbrk(std::int64_t delta) {
   return old;
 }
 
-Address HeapMemory::map(std::uint64_t length, heap::Protection protection) {
-  const Address placed = twin_.map(length, protection);
+Address HeapMemory::map(const heap::MapRequest& request) {
+  const std::uint64_t length = request.length;
+  const Address placed = twin_.map(request);
   note("mmap", placed == kFailed ? fmt::format("mmap({}) = ENOMEM", size_text(length)) : fmt::format("mmap({}) = {:#x}", size_text(length), placed));
-  if (placed != kFailed && believes_to_own(placed, placed + page_ceil(length))) {
+  if (placed != kFailed && !request.fixed && believes_to_own(placed, placed + page_ceil(length))) {
     throw Doomed{"SIGABRT", fmt::format("the kernel gives malloc {:#x}, memory that malloc still believes to own: it was unmapped behind its back", placed)};
   }
   return placed;

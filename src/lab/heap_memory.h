@@ -36,7 +36,7 @@ class HeapMemory {
   // MemoryProvider.
   std::uint64_t page_size() const { return kPageSize; }
   heap::Address sbrk(std::int64_t delta);
-  heap::Address map(std::uint64_t length, heap::Protection protection);
+  heap::Address map(const heap::MapRequest& request);
   bool unmap(heap::Address address, std::uint64_t length);
   heap::Address remap(heap::Address address, std::uint64_t old_length, std::uint64_t new_length);
   bool protect(heap::Address address, std::uint64_t length, heap::Protection protection);

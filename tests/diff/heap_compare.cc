@@ -15,9 +15,11 @@ std::size_t op_now = 0;
 class ModelRun {
  public:
   ModelRun(const DriverRun& run, const heap::Parameters& parameters)
-      : memory_(run), model_(memory_, parameters), check_residency_(run.header().check_residency != 0), slots_(kSlots) {}
+      : memory_(run), model_(memory_, parameters), header_(parameters.version.heap_info_keeps_page ? 0x30 : 0x20),
+        check_residency_(run.header().check_residency != 0), slots_(kSlots) {}
 
   std::uint64_t perform(const Op& op) {
+    own_arena_ = arena_of(slots_[op.slot % kSlots]);
     const std::uint16_t thread = op.thread % kThreads;
     if (thread != 0 && !alive_[thread] && op.kind != kOpThreadEnd) begin_thread(thread);
     Address& slot = slots_[op.slot % kSlots];
@@ -39,7 +41,7 @@ class ModelRun {
         return static_cast<std::uint64_t>(model_.mallopt(thread, static_cast<int>(op.a), static_cast<int>(op.b)));
       case kOpSbrk: return memory_.sbrk(static_cast<std::int64_t>(op.a));
       case kOpRefuse: return 0;  // the memory answers as the driver's did
-      case kOpWalk: model_.check_invariants(); return walk();
+      case kOpWalk: model_.check_invariants(); return mix(walk(), walk_thread_arena(arena_of(slot)));
       case kOpResident: return resident(slot);
       case kOpThreadEnd: return end_thread(thread);
       default: return slot != 0 ? 0 : slot = allocate(thread, op);
@@ -53,6 +55,14 @@ class ModelRun {
     if (gives_block && result != 0) {
       out.head = memory_.load_word(result - 8);
       if ((out.head & heap::kMmapped) != 0) out.offset = memory_.load_word(result - 16);
+    }
+    const heap::ArenaId own = gives_block && arena_of(result) != heap::kNoArena ? arena_of(result) : own_arena_;
+    if (own != heap::kNoArena) {
+      const heap::HeapState s = model_.state(own);
+      out.arena_top = s.top;
+      out.arena_top_size = s.top_size;
+      out.arena_system_mem = s.system_mem;
+      out.arena_max_system_mem = s.max_system_mem;
     }
     const heap::HeapState s = model_.state();
     out.brk = memory_.current_break();
@@ -69,8 +79,15 @@ class ModelRun {
   }
 
  private:
+  // Of a block in a thread arena; kNoArena for any other.
+  heap::ArenaId arena_of(Address block) const {
+    if (block == 0 || (memory_.load_word(block - 8) & (heap::kNonMain | heap::kMmapped)) != heap::kNonMain) return heap::kNoArena;
+    return model_.arena_holding(block);
+  }
+
   // pthread_create: the creator allocates the thread's dtv. pthread_join gives it back, as the stack is not libc's.
   void begin_thread(std::uint16_t thread) {
+    model_.thread_created();
     dtv_[thread] = model_.calloc(0, 17, 16);
     alive_[thread] = true;
   }
@@ -86,6 +103,7 @@ class ModelRun {
     switch (op.kind) {
       case kOpMalloc: return model_.malloc(thread, op.a);
       case kOpCalloc: return model_.calloc(thread, op.a, op.b);
+      case kOpAlignedAlloc: return model_.aligned_alloc(thread, op.a, op.b);
       case kOpValloc: return model_.memalign(thread, kPageSize, op.a);
       case kOpPvalloc: return model_.pvalloc(thread, op.a);
       default: return model_.memalign(thread, op.a, op.b);
@@ -107,6 +125,30 @@ class ModelRun {
     return hash;
   }
 
+  template <class F>
+  void for_each_heap(heap::ArenaId arena, F f) const {  // from the one that holds top to the first
+    if (arena == heap::kNoArena) return;
+    const std::uint64_t huge = model_.settings().explicit_huge_page, whole = huge != 0 ? 4 * huge : heap::kThreadHeapBytes;
+    for (Address base = heap::align_down(model_.state(arena).top, whole); base != 0; base = memory_.load_word(base + 8))
+      f(base, memory_.load_word(base + 16));
+  }
+
+  std::uint64_t walk_thread_arena(heap::ArenaId arena) const {
+    std::uint64_t hash = 0;
+    for_each_heap(arena, [&](Address base, std::uint64_t open) {
+      const std::uint64_t state = memory_.load_word(base + 8) == 0 ? heap::kArenaStateBytes : 0;
+      Address at = heap::align_up(base + header_ + state, heap::kChunkAlignment);
+      hash = mix(hash, open);
+      for (;;) {
+        const std::uint64_t head = memory_.load_word(at + 8), size = head & ~heap::kFlagBits;
+        hash = mix(mix(hash, at - base), head);
+        if (at == model_.state(arena).top || size == 0) break;
+        at += size;
+      }
+    });
+    return hash;
+  }
+
   std::uint64_t resident(Address block) const {
     if (!check_residency_) return 0;
     const Address base = model_.state().heap_start, end = memory_.current_break();
@@ -116,11 +158,14 @@ class ModelRun {
       const heap::ChunkInfo chunk = model_.chunk_of(block);
       if (chunk.mmapped) hash = memory_.hash_residency(hash, chunk.address, chunk.address + chunk.size);
     }
+    for_each_heap(arena_of(block), [&](Address at, std::uint64_t open) { hash = memory_.hash_residency(hash, at, at + open); });
     return hash;
   }
 
   ScriptMemory memory_;
   Model model_;
+  std::uint64_t header_;  // of a thread heap
+  heap::ArenaId own_arena_ = heap::kNoArena;
   bool check_residency_;
   std::vector<Address> slots_;
   std::array<bool, kThreads> alive_{};
@@ -143,6 +188,10 @@ std::optional<std::string> difference(const Answer& model, const Answer& libc) {
   field("mmapped bytes", model.mmapped_bytes, libc.mmapped_bytes);
   field("mmap_threshold", model.mmap_threshold, libc.mmap_threshold);
   field("trim_threshold", model.trim_threshold, libc.trim_threshold);
+  field("arena's top", model.arena_top, libc.arena_top);
+  field("arena's top size", model.arena_top_size, libc.arena_top_size);
+  field("arena's system_mem", model.arena_system_mem, libc.arena_system_mem);
+  field("arena's max_system_mem", model.arena_max_system_mem, libc.arena_max_system_mem);
   field("n_mmaps", model.n_mmaps, libc.n_mmaps);
   field("system calls so far", model.calls, libc.calls);
   if (text.empty()) return std::nullopt;

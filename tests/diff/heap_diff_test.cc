@@ -36,8 +36,18 @@ constexpr const char* kTunableSets[] = {
     "glibc.malloc.mmap_threshold=0:glibc.malloc.mmap_max=40",
     "glibc.malloc.hugetlb=1",
     "glibc.malloc.hugetlb=1:glibc.malloc.top_pad=300000:glibc.malloc.tcache_count=1",
-    "glibc.malloc.arena_max=1:glibc.malloc.mxfast=64:glibc.malloc.tcache_max=0",
+    "glibc.malloc.mxfast=64:glibc.malloc.tcache_max=0",
+    "glibc.malloc.hugetlb=2",
+    "glibc.malloc.mmap_max=0:glibc.malloc.tcache_count=2",
 };
+
+// How many arenas threads may have: one, all they want, a few to share.
+const char* arena_limit(Style style, std::uint64_t seed) {
+  static constexpr const char* kLimits[] = {"", "glibc.malloc.arena_max=2", "glibc.malloc.arena_max=3", "", "glibc.malloc.arena_test=1",
+                                            "glibc.malloc.arena_max=6", "glibc.malloc.arena_test=20"};
+  if (style == Style::threads) return "glibc.malloc.arena_max=1";
+  return style > Style::threads ? kLimits[seed % std::size(kLimits)] : "";
+}
 
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   const char* const text = std::getenv(variable);
@@ -57,6 +67,8 @@ bool thp_is(const char* mode) {
 
 heap::Parameters parameters_for(const std::string& tunables) {
   heap::Parameters parameters;
+  parameters.cpus_online = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  parameters.strict_overcommit = first_line("/proc/sys/vm/overcommit_memory") == "2";
   parameters.tunables = heap::Tunables::from_environment(tunables, {});
   if (thp_is("[madvise]")) {
     parameters.thp_madvise_bytes = std::strtoull(first_line("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size").c_str(), nullptr, 10);
@@ -125,8 +137,8 @@ TEST(HeapDiff, ModelEqualsGlibc) {
   for (std::uint64_t seed = first_seed; done < total; ++seed) {
     const std::size_t set = (seed / static_cast<std::uint64_t>(Style::count)) % std::size(kTunableSets);
     running = {seed, static_cast<Style>(seed % static_cast<std::uint64_t>(Style::count)), kTunableSets[set]};
-    if (running.style == Style::threads) {  // every thread in the main arena
-      running.tunables += running.tunables.empty() ? "glibc.malloc.arena_max=1" : ":glibc.malloc.arena_max=1";
+    if (const char* limit = arena_limit(running.style, seed); *limit != '\0') {
+      running.tunables = fmt::format("{}{}{}", running.tunables, running.tunables.empty() ? "" : ":", limit);
     }
     const std::vector<Op> ops = make_trace(seed, running.style, kOps);
     const bool residency = running.tunables.find("hugetlb") == std::string::npos && !thp_is("[always]");

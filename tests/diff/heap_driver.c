@@ -29,10 +29,29 @@ static struct Call* calls;
 static void* slots[kSlots];
 static unsigned char residency[1 << 20]; /* one byte a page: heaps up to 4 GiB */
 
-/* Where glibc 2.36 keeps these, found by signature in libc's data (struct malloc_state, struct malloc_par). */
+/* Where glibc keeps these, found by signature in libc's data (struct malloc_state, struct malloc_par). 2.35 put three
+   fields more in front of the counters of struct malloc_par. */
 static const uint64_t* arena; /* at its top field */
 static const uint64_t* parameters;
-enum { kArenaSystemMem = (2184 - 96) / 8, kArenaMaxSystemMem = (2192 - 96) / 8 };
+enum { kArenaTop = 96 / 8, kArenaSystemMem = (2184 - 96) / 8, kArenaMaxSystemMem = (2192 - 96) / 8 };
+static int counters_at, mapped_bytes_at; /* in parameters */
+static uint32_t n_mmaps(void) {
+  const uint64_t word = parameters[counters_at];
+  return (uint32_t)(counters_at == 7 ? word >> 32 : word);
+}
+static uint64_t mapped_bytes(void) { return parameters[mapped_bytes_at]; }
+static uint64_t sbrk_base(void) { return parameters[mapped_bytes_at + 2]; }
+
+/* A block of a thread arena tells its arena: glibc's heap_info at the heap's start. */
+struct HeapInfo {
+  uint64_t arena, before, size;
+};
+static uint64_t heap_bytes = UINT64_C(64) << 20;
+static const struct HeapInfo* heap_of(uint64_t address) { return (const struct HeapInfo*)(address & ~(heap_bytes - 1)); }
+static const uint64_t* arena_of(const void* block) { /* at its top field; NULL for the main arena and mapped chunks */
+  if (block == NULL || (((const uint64_t*)block)[-1] & 6) != 4) return NULL;
+  return (const uint64_t*)heap_of((uint64_t)block)->arena + kArenaTop;
+}
 
 static uint32_t refuse_mask, refuse_left;
 
@@ -54,7 +73,8 @@ __asm__(
     "syscall\n.globl driver_syscall_end\ndriver_syscall_end:\nret\n.size driver_syscall, .-driver_syscall\n");
 
 static int refused(uint64_t number, uint64_t address) {
-  const uint32_t bit = number == kCallBrk ? kRefuseBrk : number == kCallMmap ? kRefuseMmap : number == kCallMremap ? kRefuseMremap : 0;
+  const uint32_t bit = number == kCallBrk ? kRefuseBrk : number == kCallMmap ? kRefuseMmap : number == kCallMremap ? kRefuseMremap
+                       : number == kCallMprotect ? kRefuseMprotect : 0;
   if (refuse_left == 0 || (refuse_mask & bit) == 0) return 0;
   if (number == kCallBrk && address <= (uint64_t)sbrk(0)) return 0; /* shrinking never fails */
   --refuse_left;
@@ -116,8 +136,15 @@ static int find_state(struct dl_phdr_info* info, size_t size, void* after_init) 
     for (; word < end; ++word) {
       const uint64_t at = (uint64_t)word;
       if (!after_init) {
-        if (word[0] == 131072 && word[1] == 131072 && word[2] == 131072 && word[3] == 8 && (uint32_t)word[8] == 65536) {
+        if (word[0] != 131072 || word[1] != 131072 || word[2] != 131072 || word[3] != 8) continue;
+        if ((uint32_t)word[8] == 65536) {
           parameters = word;
+          counters_at = 7;
+          mapped_bytes_at = 10;
+        } else if (word[5] >> 32 == 65536) {
+          parameters = word;
+          counters_at = 5;
+          mapped_bytes_at = 7;
         }
       } else if (word[0] == at && word[1] == 0 && word[2] == at && word[3] == at && word[4] == at + 16) {
         arena = word;
@@ -127,31 +154,62 @@ static int find_state(struct dl_phdr_info* info, size_t size, void* after_init) 
   return 0;
 }
 
+extern struct mallinfo2 mallinfo2(void) __attribute__((weak)); /* 2.33 */
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"       /* mallinfo, for those before */
+
 static int find_glibc_state(void) {
   dl_iterate_phdr(find_state, NULL);
-  const struct mallinfo2 before = mallinfo2(); /* makes glibc read its tunables; allocates nothing */
+  mallopt(M_ARENA_TEST + 1000, 0); /* makes glibc read its tunables; allocates nothing */
   dl_iterate_phdr(find_state, &arena);
-  return arena != NULL && parameters != NULL && before.arena == 0;
+  if (parameters != NULL && counters_at == 7 && parameters[6] != 0) heap_bytes = 4 * parameters[6]; /* explicit huge pages */
+  return arena != NULL && parameters != NULL && arena[kArenaSystemMem] == 0;
 }
 
 static int state_agrees_with_mallinfo(void) {
-  const struct mallinfo2 info = mallinfo2();
-  return info.arena == arena[kArenaSystemMem] && info.hblkhd == parameters[10] &&
-         info.hblks == (uint32_t)(parameters[7] >> 32);
+  uint64_t mapped, chunks;
+  if (mallinfo2 != NULL) {
+    const struct mallinfo2 info = mallinfo2();
+    mapped = info.hblkhd;
+    chunks = info.hblks;
+  } else {
+    const struct mallinfo info = mallinfo();
+    mapped = (uint32_t)info.hblkhd | (mapped_bytes() & ~UINT64_C(0xffffffff));
+    chunks = (uint32_t)info.hblks;
+  }
+  return mapped == mapped_bytes() && chunks == n_mmaps();
 }
 
 static uint64_t top_size(void) { return ((const uint64_t*)arena[0])[1] & ~UINT64_C(7); }
 
 static uint64_t walk_first_segment(void) {
-  uint64_t hash = 0, at = (shared->start_brk + 15) & ~UINT64_C(15);
-  if (arena[kArenaSystemMem] == 0 || parameters[12] == 0) return 0;
-  at = (parameters[12] + 15) & ~UINT64_C(15); /* sbrk_base */
+  uint64_t hash = 0, at;
+  if (arena[kArenaSystemMem] == 0 || sbrk_base() == 0) return 0;
+  at = (sbrk_base() + 15) & ~UINT64_C(15);
   for (unsigned fences = 0; fences < 2;) {
     const uint64_t head = ((const uint64_t*)at)[1];
     hash = mix(mix(hash, at - shared->start_brk), head);
     if (at == arena[0]) break;
     fences = (head & ~UINT64_C(7)) == 16 ? fences + 1 : 0;
     at += head & ~UINT64_C(7);
+  }
+  return hash;
+}
+
+/* From the newest heap, the one that holds top, to the first. The chunks after `first` bytes of its own. */
+static uint64_t walk_thread_arena(const void* block) {
+  uint64_t hash = 0;
+  const uint64_t* own = arena_of(block);
+  if (own == NULL) return 0;
+  for (const struct HeapInfo* heap = heap_of(own[0]); heap != NULL; heap = (const struct HeapInfo*)heap->before) {
+    const uint64_t base = (uint64_t)heap, header = counters_at == 7 ? 0x30 : 0x20;
+    uint64_t at = (base + header + (heap->before == 0 ? 0x898 : 0) + 15) & ~UINT64_C(15);
+    hash = mix(hash, heap->size);
+    for (;;) {
+      const uint64_t head = ((const uint64_t*)at)[1], size = head & ~UINT64_C(7);
+      hash = mix(mix(hash, at - base), head);
+      if (at == own[0] || size == 0) break;
+      at += size;
+    }
   }
   return hash;
 }
@@ -165,12 +223,18 @@ static uint64_t hash_residency(uint64_t hash, uint64_t start, uint64_t end) {
 }
 
 static uint64_t resident_pages(uint32_t slot) {
-  uint64_t hash = 0, base = parameters[12];
+  uint64_t hash = 0, base = sbrk_base();
+  const uint64_t* own = arena_of(slots[slot]);
   if (!shared->check_residency) return 0;
   if (base >= shared->start_brk && base < (uint64_t)sbrk(0)) hash = hash_residency(hash, base, (uint64_t)sbrk(0));
   if (slots[slot] != NULL) {
     const uint64_t* chunk = (const uint64_t*)slots[slot] - 2;
     if (chunk[1] & 2) hash = hash_residency(hash, (uint64_t)chunk - chunk[0], (uint64_t)chunk + (chunk[1] & ~UINT64_C(7)));
+  }
+  if (own != NULL) {
+    for (const struct HeapInfo* heap = heap_of(own[0]); heap != NULL; heap = (const struct HeapInfo*)heap->before) {
+      hash = hash_residency(hash, (uint64_t)heap, (uint64_t)heap + heap->size);
+    }
   }
   return hash;
 }
@@ -196,7 +260,7 @@ static uint64_t run(const struct Op* op) {
       refuse_mask = (uint32_t)op->a;
       refuse_left = (uint32_t)op->b;
       return 0;
-    case kOpWalk: return walk_first_segment();
+    case kOpWalk: return mix(walk_first_segment(), walk_thread_arena(*slot));
     case kOpResident: return resident_pages(op->slot % kSlots);
     default: break;
   }
@@ -266,7 +330,7 @@ static uint64_t run_in_thread(const struct Op* op) {
   return worker->result;
 }
 
-static void answer(struct Answer* out, const struct Op* op, uint64_t result) {
+static void answer(struct Answer* out, const struct Op* op, uint64_t result, const uint64_t* own) {
   const int gives_block = op->kind == kOpRealloc || op->kind < kOpFree || (op->kind > kOpFree && op->kind < kOpTrim);
   out->result = result;
   out->head = gives_block && result != 0 ? ((const uint64_t*)result)[-1] : 0;
@@ -276,10 +340,17 @@ static void answer(struct Answer* out, const struct Op* op, uint64_t result) {
   out->top_size = out->top == 0 ? 0 : top_size();
   out->system_mem = arena[kArenaSystemMem];
   out->max_system_mem = arena[kArenaMaxSystemMem];
-  out->mmapped_bytes = parameters[10];
+  if (gives_block && result != 0 && arena_of((const void*)result) != NULL) own = arena_of((const void*)result);
+  if (own != NULL) {
+    out->arena_top = own[0];
+    out->arena_top_size = ((const uint64_t*)own[0])[1] & ~UINT64_C(7);
+    out->arena_system_mem = own[kArenaSystemMem];
+    out->arena_max_system_mem = own[kArenaMaxSystemMem];
+  }
+  out->mmapped_bytes = mapped_bytes();
   out->mmap_threshold = parameters[2];
   out->trim_threshold = parameters[0];
-  out->n_mmaps = (uint32_t)(parameters[7] >> 32);
+  out->n_mmaps = n_mmaps();
   out->calls = shared->call_count;
 }
 
@@ -302,8 +373,9 @@ int main(void) {
     return 0;
   }
   for (uint32_t i = 0; i < shared->op_count; ++i) {
+    const uint64_t* own = arena_of(slots[ops[i].slot % kSlots]); /* of the block that may go */
     const uint64_t result = run_in_thread(&ops[i]);
-    answer(&answers[i], &ops[i], result);
+    answer(&answers[i], &ops[i], result, own);
     shared->ops_done = i + 1;
   }
   shared->status = state_agrees_with_mallinfo() ? kDone : kBadCheck;

@@ -1,4 +1,4 @@
-// What the differential test cannot reach: blocks of other arenas in a thread's cache, wrong input, flat memory's options.
+// What the differential test cannot reach: a thread told its arena, wrong input, flat memory's options.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -11,33 +11,34 @@ namespace faultline::heap {
 namespace {
 
 using Model = Heap<FlatMemory>;
-constexpr Address kElsewhere = 0x7f0000001000;  // a block of a thread arena: no memory of ours
+constexpr Address kElsewhere = 0x7f0000001000;  // no memory of ours
 
-TEST(HeapModel, ForeignBlocksPassThroughACacheUntouched) {
+TEST(HeapModel, ACacheHoldsBlocksOfAnyArena) {
   FlatMemory memory;
   Model model(memory, {});
-  model.adopt_foreign_thread(7);
-  EXPECT_EQ(model.state().top, 0U);  // its cache was not carved from this heap
-  EXPECT_TRUE(model.free_foreign(7, kElsewhere, 64));
-  const Address ours = model.malloc(1, 50);
+  const Address ours = model.malloc(1, 50), theirs = model.malloc(7, 50);
+  EXPECT_EQ(model.arena_of(1), kMainArena);
+  EXPECT_EQ(model.arena_of(7), 1U);
+  EXPECT_EQ(theirs % kThreadHeapBytes, 0xb70U);
+  EXPECT_EQ(model.arena_holding(theirs), 1U);
   model.free(7, ours);
-  EXPECT_TRUE(model.free_foreign(7, kElsewhere + 64, 64));
-  EXPECT_EQ(model.malloc_from_tcache(7, 50), kElsewhere + 64);
+  model.free(1, theirs);
   EXPECT_EQ(model.malloc(7, 50), ours);
-  EXPECT_EQ(model.malloc_from_tcache(7, 50), kElsewhere);
-  EXPECT_EQ(model.malloc_from_tcache(7, 50), 0U);
-  for (unsigned i = 0; i < 7; ++i) EXPECT_TRUE(model.free_foreign(7, kElsewhere + 64 * i, 64));
-  EXPECT_FALSE(model.free_foreign(7, kElsewhere + 64 * 7, 64));  // full
-  EXPECT_FALSE(model.free_foreign(7, kElsewhere, 2048));         // too large for a cache
+  EXPECT_EQ(model.malloc(1, 50), theirs);
+  model.free(1, theirs);
+  model.check_invariants();
   model.thread_exit(7);
   model.check_invariants();
-  EXPECT_EQ(model.malloc_from_tcache(7, 50), 0U);
+  EXPECT_EQ(model.arena_of(7), kNoArena);
+  EXPECT_GT(model.malloc(8, 50), model.state(1).heap_start);
+  EXPECT_EQ(model.arena_of(8), 1U);  // free, so the next thread's
 }
 
 TEST(HeapModel, AnEndingThreadGivesBackItsCacheAndItsStruct) {
   FlatMemory memory;
   Model model(memory, {});
   const Address first = model.malloc(1, 1000), guard = model.malloc(1, 10);
+  model.use_arena(2, kMainArena);
   const Address other = model.malloc(2, 1000), behind = model.malloc(2, 10);
   model.free(2, other);
   EXPECT_EQ(model.chunk_of(other).size, 1008U);

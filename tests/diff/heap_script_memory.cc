@@ -24,7 +24,7 @@ bool is_error(std::uint64_t result) { return result > ~std::uint64_t{0} - 4095; 
 std::string text(std::uint64_t number, Address address, std::uint64_t length, std::uint64_t extra) {
   switch (number) {
     case kCallBrk: return fmt::format("brk({:#x})", address);
-    case kCallMmap: return fmt::format("mmap({})", length);
+    case kCallMmap: return fmt::format("mmap({:#x}, {})", address, length);
     case kCallMunmap: return fmt::format("munmap({:#x}, {})", address, length);
     case kCallMremap: return fmt::format("mremap({:#x}, {}, {})", address, length, extra);
     case kCallMadvise: return fmt::format("madvise({:#x}, {}, {})", address, length, extra);
@@ -48,7 +48,7 @@ const Call& ScriptMemory::expect(std::uint64_t number, Address address, std::uin
   const std::string wanted = text(number, address, length, extra);
   if (next_ == calls_.size()) throw Mismatch{fmt::format("model: {}, libc: no call at all", wanted)};
   const Call& call = calls_[next_];
-  if (call.number != number || (number != kCallMmap && call.address != address) ||
+  if (call.number != number || call.address != address ||
       (number != kCallBrk && call.length != length) || call.extra != extra) {
     throw Mismatch{fmt::format("model: {}, libc: {}", wanted, text(call.number, call.address, call.length, call.extra))};
   }
@@ -74,8 +74,8 @@ Address ScriptMemory::sbrk(std::int64_t delta) {
   return old;
 }
 
-Address ScriptMemory::map(std::uint64_t length, heap::Protection) {
-  const Call& call = expect(kCallMmap, 0, length, 0);
+Address ScriptMemory::map(const heap::MapRequest& request) {
+  const Call& call = expect(kCallMmap, request.hint, request.length, 0);
   return is_error(call.result) ? heap::kFailed : call.result;
 }
 

@@ -30,14 +30,16 @@ class Generator {
     slots_ = kLive[random_.below(5)];
     favourite_ = random_.between(1, 2000);
     few_sizes_ = random_.chance(4);
+    static constexpr std::uint32_t kFew[] = {2, 3, 5, kThreads};
+    threads_ = kFew[random_.below(4)];
     for (std::uint64_t& size : sizes_) size = random_.between(100, 1100);
   }
 
   std::vector<Op> run() {
     // A heap that does not start on a page. (Off 16 bytes and with a refused brk later on, glibc aborts.)
-    if (random_.chance(8)) add(kOpSbrk, 0, style_ == Style::refusals ? 16 * random_.between(1, 500) : random_.between(1, 9000));
+    if (random_.chance(8)) add(kOpSbrk, 0, style_ == Style::refusals || style_ == Style::arena_refusals ? 16 * random_.between(1, 500) : random_.between(1, 9000));
     while (ops_.size() < op_count_) {
-      if (style_ == Style::storm && random_.chance(20)) storm();
+      if ((style_ == Style::storm || style_ == Style::arena_storm) && random_.chance(20)) storm();
       else step();
     }
     ops_.resize(op_count_);
@@ -50,6 +52,7 @@ class Generator {
   void add(OpKind kind, std::uint32_t slot, std::uint64_t a = 0, std::uint64_t b = 0) {
     ops_.push_back({kind, static_cast<std::uint16_t>(slot), thread_, a, b});
   }
+  bool threaded() const { return style_ >= Style::threads; }
   std::uint32_t slot() { return static_cast<std::uint32_t>(random_.below(slots_)); }
 
   std::uint64_t near(std::uint64_t value) { return value - 40 + random_.below(80); }
@@ -65,6 +68,8 @@ class Generator {
       case Style::tiny: return kind < 90 ? random_.below(200) : random_.below(1100);
       case Style::large: return kind < 30 ? random_.below(3000) : kind < 99 || random_.chance(2) ? random_.between(3000, 400000) : random_.below(40 << 20);
       case Style::thresholds: return kind < 60 ? size_near_threshold() : random_.below(2000);
+      case Style::arena_storm: return kind < 50 ? random_.below(3000) : kind < 98 ? random_.between(3000, 300000) : random_.between(1 << 20, 9 << 20);
+      case Style::arena_refusals:
       case Style::refusals: return kind < 60 ? random_.below(4000) : kind < 90 ? random_.below(200000) : size_near_threshold();
       default: break;
     }
@@ -78,22 +83,22 @@ class Generator {
   std::uint64_t alignment() { return std::uint64_t{8} << random_.below(random_.chance(6) ? 14 : 8); }
 
   void step() {
-    if (style_ == Style::threads && random_.chance(4)) {
+    if (threaded() && random_.chance(4)) {
       if (random_.chance(60)) add(kOpThreadEnd, 0);
-      thread_ = static_cast<std::uint16_t>(random_.below(kThreads));
+      thread_ = static_cast<std::uint16_t>(random_.below(threads_));
     }
     const std::uint64_t kind = random_.below(1000);
     const bool moves = style_ == Style::realloc_heavy, aligns = style_ == Style::memalign_heavy;
-    if (kind < 2) return add(kOpWalk, 0);
+    if (kind < 2) return add(kOpWalk, slot());
     if (kind < 4) return add(kOpResident, slot());
     if (kind < 6) return add(kOpTrim, 0, random_.chance(3) ? random_.below(300000) : 0);
     if (kind < 7) return option();
-    if (kind < 8 && random_.chance(4) && style_ != Style::threads) return impossible();
-    if (style_ == Style::foreign_sbrk && kind < 20) {
-      return add(kOpSbrk, 0, random_.chance(2) ? random_.between(1, 9000) : 4096 * random_.between(1, 20));
+    if (kind < 8 && random_.chance(4) && !threaded()) return impossible();
+    if ((style_ == Style::foreign_sbrk || style_ == Style::arena_refusals) && kind < 20) {
+      return add(kOpSbrk, 0, random_.chance(2) && style_ == Style::foreign_sbrk ? random_.between(1, 9000) : 4096 * random_.between(1, 20));
     }
-    if (style_ == Style::refusals && kind < 25 && ops_.size() > 20) {
-      return add(kOpRefuse, 0, random_.between(1, 7), random_.between(1, 12));
+    if ((style_ == Style::refusals || style_ == Style::arena_refusals) && kind < 25 && ops_.size() > 20) {
+      return add(kOpRefuse, 0, random_.between(1, 15), random_.between(1, 12));
     }
     if (kind < (moves ? 400U : 60U)) return add(kOpRealloc, slot(), random_.chance(40) ? 0 : size());
     if (kind < (moves || aligns ? 450U : 85U)) return aligned();
@@ -169,6 +174,7 @@ class Generator {
   Style style_;
   std::size_t op_count_;
   std::uint32_t slots_;
+  std::uint32_t threads_;
   std::uint16_t thread_ = 0;
   std::uint64_t favourite_;
   bool few_sizes_;
@@ -202,7 +208,7 @@ std::string describe_call(const Op& op) {
 
 const char* name_of(Style style) {
   static constexpr const char* kNames[] = {"tiny",           "mixed",        "large",   "thresholds", "storm", "realloc_heavy",
-                                           "memalign_heavy", "foreign_sbrk", "refusals",     "threads",      "directed"};
+                                           "memalign_heavy", "foreign_sbrk", "refusals", "threads", "arenas", "arena_storm", "arena_refusals", "directed"};
   return kNames[static_cast<int>(style)];
 }
 

@@ -23,15 +23,15 @@ enum OpKind {
   kOpMallopt,   /* a = parameter, b = value, both as int64 */
   kOpSbrk,      /* a = bytes: somebody else's sbrk */
   kOpRefuse,    /* a = mask of RefuseBits, b = how many such calls fail from now on */
-  kOpWalk,      /* answer: hash of all chunk headers of the first segment of the heap */
-  kOpResident,  /* slot; answer: hash of which pages of the heap (and of the slot's mapping) are resident */
+  kOpWalk,      /* slot; answer: hash of all chunk headers of the main heap's first segment and of the slot's thread arena */
+  kOpResident,  /* slot; answer: hash of which pages of the heap (and of the slot's mapping or thread arena) are resident */
   kOpThreadEnd, /* thread */
   kOpKinds
 };
-enum RefuseBits { kRefuseBrk = 1, kRefuseMmap = 2, kRefuseMremap = 4 };
+enum RefuseBits { kRefuseBrk = 1, kRefuseMmap = 2, kRefuseMremap = 4, kRefuseMprotect = 8 };
 
 /* thread 0 is the main thread; any other begins with its first operation. Threads take turns: one operation at a time. */
-enum { kThreads = 8 };
+enum { kThreads = 20 };
 struct Op {
   uint32_t kind;
   uint16_t slot, thread;
@@ -44,6 +44,7 @@ struct Answer {
   uint64_t offset; /* prev_size word of a mapped block */
   uint64_t brk, top, top_size, system_mem, max_system_mem;
   uint64_t mmapped_bytes, mmap_threshold, trim_threshold;
+  uint64_t arena_top, arena_top_size, arena_system_mem, arena_max_system_mem; /* of the block's thread arena, else 0 */
   uint32_t n_mmaps, calls; /* calls: system calls logged so far */
 };
 

@@ -37,10 +37,12 @@ Address FlatMemory::sbrk(std::int64_t delta) {
   return old;
 }
 
-Address FlatMemory::map(std::uint64_t length, Protection protection) {
-  if (length > kTooLarge || (options_.refuse_map && options_.refuse_map(length))) return kFailed;
-  const int access = protection == Protection::none ? PROT_NONE : PROT_READ | PROT_WRITE;
-  return address_of(mmap(nullptr, length, access, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+Address FlatMemory::map(const MapRequest& request) {
+  if (request.length > kTooLarge || request.huge_page != 0) return kFailed;
+  if (options_.refuse_map && options_.refuse_map(request.length)) return kFailed;
+  const int access = request.protection == Protection::none ? PROT_NONE : PROT_READ | PROT_WRITE;
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (request.fixed ? MAP_FIXED : 0);
+  return address_of(mmap(at(request.hint), request.length, access, flags, -1, 0));
 }
 
 bool FlatMemory::unmap(Address start, std::uint64_t length) { return munmap(at(start), length) == 0; }

@@ -27,7 +27,7 @@ class FlatMemory {
 
   std::uint64_t page_size() const { return kPageSize; }
   Address sbrk(std::int64_t delta);  // also for foreign sbrks: whoever calls it moves the one break
-  Address map(std::uint64_t length, Protection protection);
+  Address map(const MapRequest& request);
   bool unmap(Address start, std::uint64_t length);
   Address remap(Address start, std::uint64_t old_length, std::uint64_t new_length);
   bool protect(Address start, std::uint64_t length, Protection protection);

@@ -18,7 +18,7 @@ struct CallRecord {
   MemoryCall kind = MemoryCall::sbrk;
   Protection protection = Protection::none;  // map, protect
   Advice advice = Advice::dont_need;         // advise
-  Address address = 0;                       // unmap, remap, protect, advise: the argument; else 0
+  Address address = 0;                       // map: the hint; unmap, remap, protect, advise: the argument; else 0
   std::uint64_t length = 0;                  // map, unmap, protect, advise: bytes; remap: the old length
   std::uint64_t new_length = 0;              // remap
   std::int64_t delta = 0;                    // sbrk
@@ -39,9 +39,9 @@ class LoggingMemory {
     if (delta != 0) add({.kind = MemoryCall::sbrk, .delta = delta, .result = result});
     return result;
   }
-  Address map(std::uint64_t length, Protection protection) {
-    const Address result = below_.map(length, protection);
-    add({.kind = MemoryCall::map, .protection = protection, .length = length, .result = result});
+  Address map(const MapRequest& request) {
+    const Address result = below_.map(request);
+    add({.kind = MemoryCall::map, .protection = request.protection, .address = request.hint, .length = request.length, .result = result});
     return result;
   }
   bool unmap(Address address, std::uint64_t length) {

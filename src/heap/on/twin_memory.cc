@@ -41,15 +41,19 @@ Address TwinMemory::sbrk(std::int64_t delta) {
   return now == wanted ? old : kFailed;
 }
 
-Address TwinMemory::map(std::uint64_t length, Protection protection) {
+Address TwinMemory::map(const MapRequest& request) {
+  const std::uint64_t length = request.length;
+  if (request.huge_page != 0) return kFailed;
   mm::MmapArguments arguments;
   arguments.length = ByteCount(length);
   arguments.tag = mm::VmaTag::mmapped_chunk;
-  if (protection == Protection::none) {
+  arguments.address = VirtAddr(request.hint);
+  if (request.fixed) arguments.flags |= mm::kMapFixed;
+  if (request.protection == Protection::none) {
     arguments.prot = mm::kProtNone;
     arguments.flags |= mm::kMapNoReserve;  // glibc reserves a heap so (new_heap)
   }
-  if (!placements_.empty()) {
+  if (!placements_.empty() && !request.fixed) {
     arguments.address = VirtAddr(placements_.front());
     placements_.pop_front();
     arguments.flags |= mm::kMapFixed;

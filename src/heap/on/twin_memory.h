@@ -32,7 +32,7 @@ class TwinMemory {
   // MemoryProvider: see heap/memory_provider.h for the meaning of each call.
   std::uint64_t page_size() const { return kPageSize; }
   Address sbrk(std::int64_t delta);
-  Address map(std::uint64_t length, Protection protection);
+  Address map(const MapRequest& request);  // huge_page: refused, as where none is reserved
   bool unmap(Address address, std::uint64_t length);
   Address remap(Address address, std::uint64_t old_length, std::uint64_t new_length);
   bool protect(Address address, std::uint64_t length, Protection protection);

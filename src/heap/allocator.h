@@ -1,0 +1,86 @@
+// ptmalloc: the malloc family over arenas and per-thread caches. The same code runs as a model (heap.h), where threads take
+// turns, and as a process's own malloc (malloc/), where Host brings real mutexes. glibc malloc/malloc.c: the __libc_*
+// functions, tcache_*.
+//
+// Sizes are bytes, 0 is NULL (ENOMEM). A Thread is the caller's own state; nobody else touches it.
+#pragma once
+
+#include "heap/arena_list.h"
+
+namespace faultline::heap {
+
+template <MemoryProvider Memory, class Host>
+class Allocator {
+ public:
+  using Arenas = ArenaList<Memory, Host>;
+  using Entry = typename Arenas::Entry;
+
+  struct Thread {
+    Tcache cache;
+    ArenaId arena = kNoArena;  // kept for life, but for a thread of the main arena that got no memory there
+    bool ending = false;       // no cache any more
+  };
+
+  Allocator(Memory& memory, const Parameters& parameters, Host host = {})
+      : host_(host), common_(memory, parameters), headers_(memory), arenas_(common_, host_, parameters) {}
+  // A child after fork, in a memory that holds what the parent's did; `forking` is the one thread that goes on there.
+  Allocator(Memory& memory, const Allocator& parent, const Thread* forking)
+      : host_(parent.host_), common_(memory, parent.common_), headers_(memory),
+        arenas_(common_, host_, parent.arenas_, forking == nullptr ? kNoArena : forking->arena) {}
+
+  void first_thread(Thread& thread) {  // the one whose call initialises malloc: it gets the main arena
+    arenas_.attach(thread.arena, kMainArena);
+  }
+
+  Address malloc(Thread& thread, std::uint64_t size);
+  Address calloc(Thread& thread, std::uint64_t count, std::uint64_t size);
+  Address realloc(Thread& thread, Address old, std::uint64_t size);
+  void free(Thread& thread, Address user);
+  // memalign; posix_memalign and valloc (alignment 4096) differ from it only in argument checks.
+  Address memalign(Thread& thread, std::uint64_t alignment, std::uint64_t size);
+  Address aligned_alloc(Thread& thread, std::uint64_t alignment, std::uint64_t size);
+  Address pvalloc(Thread& thread, std::uint64_t size);
+  int mallopt(int parameter, int value);
+  int malloc_trim(std::uint64_t pad);
+  std::uint64_t usable_size(Address user) const;  // malloc_usable_size
+  // The thread's cached blocks go back to their arenas, then its arena may serve another thread.
+  void thread_exit(Thread& thread);
+
+  Host& host() { return host_; }
+  Common<Memory>& common() { return common_; }
+  const Common<Memory>& common() const { return common_; }
+  Arenas& arenas() { return arenas_; }
+  const Arenas& arenas() const { return arenas_; }
+  const ChunkHeaders<Memory>& headers() const { return headers_; }
+  Entry& entry_of(Address chunk, std::uint64_t head) {
+    if ((head & kNonMain) == 0) [[likely]] return arenas_.main();
+    return arenas_.at(common_.heaps.arena(common_.heaps.base_of(chunk)));
+  }
+
+ private:
+  enum class Retry : std::uint8_t { when_threaded, always };
+
+  // take(Arena&) in the thread's arena, and where that gives nothing in another one; map() if there is no arena at all.
+  template <class Take, class Map>
+  Address in_arena(Thread& thread, std::uint64_t request, Retry retry, Take take, Map map);
+  Address map_only(std::uint64_t request);
+  Tcache* cache(Thread& thread);  // creates it if need be; nullptr only when that failed, or the thread is ending
+  Address take_cached(Thread& thread, std::uint64_t slot) { return thread.cache.get(common_.memory, slot); }
+  bool has_cached(const Thread& thread, std::uint64_t slot) const {
+    return slot < common_.settings.tcache_bins && thread.cache.ready && thread.cache.count(slot) > 0;
+  }
+  void free_chunk(Tcache* tcache, Address chunk, std::uint64_t head);
+  void release_mapped(Address chunk);
+  Address realloc_mapped(Thread& thread, Address chunk, std::uint64_t size, std::uint64_t nb);
+  Address realloc_elsewhere(Thread& thread, Address chunk, std::uint64_t size);
+  Address take_aligned(Thread& thread, std::uint64_t alignment, std::uint64_t nb);
+
+  Host host_;
+  Common<Memory> common_;
+  ChunkHeaders<Memory> headers_;
+  Arenas arenas_;
+};
+
+}  // namespace faultline::heap
+
+#include "heap/allocator_calls.h"
