@@ -244,10 +244,6 @@ Result<heap::Parameters> with_settings(const replay::Program& program, const std
   if (tunables.hugetlb.value_or(0) != recorded.hugetlb.value_or(0)) {
     return fail(make_error("hugetlb={}: what huge pages change is not modelled yet, so there is no prediction", tunables.hugetlb.value_or(0)));
   }
-  const bool arenas = std::any_of(program.threads.begin(), program.threads.end(), [](const replay::ThreadUse& t) { return !t.main_arena; });
-  if (arenas && (tunables.arena_max != recorded.arena_max || tunables.arena_test != recorded.arena_test)) {
-    return fail(make_error("arena_max, arena_test: this program's threads have arenas of their own, which are not modelled yet: no prediction"));
-  }
   return parameters;
 }
 

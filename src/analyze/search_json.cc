@@ -10,6 +10,7 @@ nlohmann::ordered_json to_json(const replay::Prediction& p) {
   return {{"minor_faults", p.minor_faults()},
           {"heap_minor_faults", p.heap_minor},
           {"mmapped_chunks_minor_faults", p.mmapped_minor},
+          {"thread_heaps_minor_faults", p.thread_heap_minor},
           {"rest_minor_faults", p.rest_minor},
           {"major_faults", p.major_faults},
           {"rss_peak_bytes", p.rss_peak_bytes},

@@ -34,7 +34,7 @@ std::vector<FaultArea> split_faults(std::span<const trace::FaultEvent> faults, s
       if (at != live.begin()) {
         const ChunkSpan& span = std::prev(at)->second;
         if (fault.address < span.end && fault.time_ns <= span.death_ns + std::min(kClockSlackNs, ~span.death_ns)) {
-          area = FaultArea::mmapped_chunk;
+          area = span.area;
         }
       }
       for (const auto& [start, end] : recorder_ranges)

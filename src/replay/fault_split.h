@@ -1,4 +1,4 @@
-// Recorded faults sorted by what they hit: the heap, a chunk with a mapping of its own, or the rest of the process.
+// Recorded faults sorted by what they hit: the main heap, a chunk with a mapping of its own, a thread arena, or the rest.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,14 @@
 
 namespace faultline::replay {
 
-enum class FaultArea : std::uint8_t { heap, mmapped_chunk, rest, recorder };
+enum class FaultArea : std::uint8_t { heap, mmapped_chunk, thread_heap, rest, recorder };
 
-// The mapping of one mmapped chunk while it lived. Page aligned.
+// The mapping of one mmapped chunk, or one heap of a thread arena, while it lived. Page aligned.
 struct ChunkSpan {
   std::uint64_t start = 0, end = 0;
   std::uint64_t birth_ns = 0;  // before malloc was called
   std::uint64_t death_ns = ~std::uint64_t{0};  // after free returned
+  FaultArea area = FaultArea::mmapped_chunk;
 };
 
 struct AddressRange {

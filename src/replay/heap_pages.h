@@ -3,7 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <bitset>
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include "replay/program.h"
@@ -12,27 +14,29 @@ namespace faultline::replay {
 
 class HeapPages {
  public:
-  explicit HeapPages(std::uint64_t start) : start_(page_floor(start)) {}
-
   void add(std::uint64_t begin, std::uint64_t end) {
-    if (begin < start_ || begin >= end) return;
-    const std::uint64_t last = index(end - 1);
-    if (last >= kMostPages) return;
-    if (last >= known_.size()) known_.resize(last + last / 2 + 64);
-    for (std::uint64_t page = index(begin); page <= last; ++page) known_[page] = 1;
+    if (begin >= end) return;
+    for (std::uint64_t page = begin >> kPageShift; page <= (end - 1) >> kPageShift; ++page) region_of(page).set(page % kRegionPages);
   }
   // Whole pages of [begin, end) went back to the kernel.
   void remove(std::uint64_t begin, std::uint64_t end) {
-    if (begin < start_) return;
-    for (std::uint64_t page = index(page_ceil(begin)); page < known_.size() && page < index(page_floor(end)); ++page) known_[page] = 0;
+    const std::uint64_t last = end >> kPageShift;
+    for (std::uint64_t page = page_ceil(begin) >> kPageShift; page < last;) {
+      const std::uint64_t next = (page / kRegionPages + 1) * kRegionPages;
+      if (Region* region = find(page)) {
+        if (page % kRegionPages == 0 && next <= last) region->reset();
+        else for (std::uint64_t at = page; at < std::min(next, last); ++at) region->reset(at % kRegionPages);
+      }
+      page = next;
+    }
   }
   // Known parts of [begin, end), as offsets from begin.
-  std::vector<Extent> known(std::uint64_t begin, std::uint64_t end) const {
+  std::vector<Extent> known(std::uint64_t begin, std::uint64_t end) {
     std::vector<Extent> list;
-    if (begin < start_) return list;
-    for (std::uint64_t page = index(begin); page < known_.size() && address(page) < end; ++page) {
-      if (!known_[page]) continue;
-      const std::uint64_t from = std::max(begin, address(page)) - begin, to = std::min(end, address(page + 1)) - begin;
+    for (std::uint64_t page = begin >> kPageShift; page << kPageShift < end; ++page) {
+      const Region* region = find(page);
+      if (region == nullptr || !region->test(page % kRegionPages)) continue;
+      const std::uint64_t from = std::max(begin, page << kPageShift) - begin, to = std::min(end, (page + 1) << kPageShift) - begin;
       if (!list.empty() && list.back().end == from) {
         list.back().end = to;
       } else {
@@ -43,12 +47,26 @@ class HeapPages {
   }
 
  private:
-  static constexpr std::uint64_t kMostPages = std::uint64_t{1} << 28;  // 1 TiB of heap: beyond it nothing is known
-  std::uint64_t start_;
-  std::vector<std::uint8_t> known_;
+  static constexpr std::uint64_t kRegionPages = 16384;  // 64 MiB, as much as a thread heap
+  using Region = std::bitset<kRegionPages>;
 
-  std::uint64_t index(std::uint64_t at) const { return (at - start_) >> kPageShift; }
-  std::uint64_t address(std::uint64_t page) const { return start_ + (page << kPageShift); }
+  std::unordered_map<std::uint64_t, Region> regions_;
+  std::uint64_t last_number_ = ~std::uint64_t{0};
+  Region* last_ = nullptr;  // elements of an unordered_map stay where they are
+
+  Region* find(std::uint64_t page) {
+    const std::uint64_t number = page / kRegionPages;
+    if (number == last_number_) return last_;
+    const auto at = regions_.find(number);
+    if (at == regions_.end()) return nullptr;
+    last_number_ = number;
+    return last_ = &at->second;
+  }
+  Region& region_of(std::uint64_t page) {
+    if (Region* region = find(page)) return *region;
+    last_number_ = page / kRegionPages;
+    return *(last_ = &regions_[last_number_]);
+  }
 };
 
 }  // namespace faultline::replay

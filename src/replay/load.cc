@@ -10,6 +10,7 @@
 #include "replay/heap_pages.h"
 #include "replay/observed_rss.h"
 #include "replay/rest.h"
+#include "replay/thread_arenas.h"
 #include "replay/touch_model.h"
 
 namespace faultline::replay {
@@ -37,8 +38,7 @@ class Loader {
         calls_(recording.calls(process.pid)),
         faults_(recording.faults(process.pid)),
         touches_(recording.touches(process.pid)),
-        attribution_(calls_),
-        heap_pages_(process.initial_brk) {}
+        attribution_(calls_) {}
 
   Result<Program> load(const std::function<void(std::uint64_t)>& progress) {
     program_.time_unit_ns = std::max<std::uint64_t>(1000, (process_.end_ns >> 31) + 1);
@@ -46,6 +46,7 @@ class Loader {
     program_.cpus_online = std::max(1, process_.cpus_online);
     program_.thp_madvise_bytes = process_.thp_mode == "madvise" ? std::uint64_t{2} << 20 : 0;
     program_.tunables = process_.tunables;
+    program_.glibc_version = process_.glibc_version;
     program_.environment = process_.environment;
     program_.calls_exact = recording_.meta().calls_exact;
     program_.costs = recording_.meta().costs;
@@ -82,6 +83,7 @@ class Loader {
   Program program_;
   TouchModel model_;
   HeapPages heap_pages_;
+  ThreadArenas arenas_;
   AddressMap<LiveBlock> live_;
   std::vector<std::uint32_t> free_slots_;
   std::vector<ChunkSpan> spans_;
@@ -249,9 +251,9 @@ class Loader {
       if (now != break_ && program_.calls_exact) program_.foreign_breaks.push_back({index, static_cast<std::int64_t>(now - break_)});
       break_ = now;
     }
-    AddressRange arena;  // reserved in this event for a thread's heap
+    arenas_.note(event.thread, raw, inside);
     for (const trace::MemoryCall* call : inside) {
-      if (is_query(*call) || serves_thread_arena(*call, arena)) continue;
+      if (is_query(*call)) continue;
       AllocatorCall made{.event = index, .kind = call->kind, .address = call->args[0]};
       made.result = static_cast<std::uint64_t>(call->result);
       switch (call->kind) {
@@ -271,24 +273,16 @@ class Loader {
           made.length = call->args[1];
           made.new_length = call->args[2];
           break;
+        case trace::CallKind::munmap:
+          made.length = call->args[1];
+          heap_pages_.remove(made.address, made.address + made.length);
+          break;
         default:
           made.length = call->args[1];
       }
       program_.calls.push_back(made);
       event.flags |= kHasCalls;
     }
-  }
-
-  // A thread that needs its arena gets it inside any call, also in a free of a main arena block: a PROT_NONE reservation,
-  // cut to alignment, then opened with mprotect (new_heap in malloc/arena.c). The main arena does none of that.
-  static bool serves_thread_arena(const trace::MemoryCall& call, AddressRange& arena) {
-    if (call.kind == trace::CallKind::mprotect) return true;
-    if (call.kind == trace::CallKind::mmap && call.args[2] == 0) {
-      const auto start = static_cast<std::uint64_t>(call.result);
-      arena = {start, start + call.args[1]};
-      return true;
-    }
-    return call.kind == trace::CallKind::munmap && arena.contains(call.args[0]);
   }
 
   void finish() {
@@ -298,6 +292,8 @@ class Loader {
       model_.alive_at_end(block.touch, residency);
       if (block.span != kNoSlot) live_chunks.push_back(spans_[block.span]);
     });
+    for (const ChunkSpan& heap : arenas_.heaps())
+      if (heap.death_ns == ~std::uint64_t{0}) live_chunks.push_back(heap);
     model_.finish(program_, residency);
 
     std::vector<Mapping> exit_mappings = process_.exit_seen ? parse_smaps(process_.exit_maps) : std::vector<Mapping>{};
@@ -308,16 +304,8 @@ class Loader {
       if (call.kind == trace::CallKind::brk) heap.end = std::max(heap.end, page_ceil(static_cast<std::uint64_t>(call.result)));
     find_thread_exits();
     observe_faults(heap, exit_mappings, live_chunks, residency);
-    // A thread's arena shows in its first heap block: its cache was still empty, so the block came from the arena itself.
-    std::vector<bool> known(program_.threads.size());
-    for (const Event& event : program_.events) {
-      if (known[event.thread] || event.slot == kNoSlot || event.op == HeapOp::free || (event.flags & trace::kChunkMmapped)) continue;
-      known[event.thread] = true;
-      program_.threads[event.thread].main_arena = (event.flags & trace::kChunkNonMain) == 0;
-    }
-    // One that never got a heap block changes no arena unless it is the first thread, whose arena is the main one.
-    for (std::size_t i = 0; i < known.size(); ++i)
-      if (!known[i]) program_.threads[i].main_arena = program_.threads[i].tid == process_.pid;
+    for (std::size_t i = 0; i < program_.threads.size(); ++i) program_.threads[i].arena = arenas_.arena_of(static_cast<std::uint16_t>(i));
+    program_.arenas = arenas_.count();
   }
 
   std::vector<std::uint64_t> note_recorder_pages(std::span<const FaultArea> areas) {
@@ -352,7 +340,9 @@ class Loader {
 
   void observe_faults(AddressRange heap, const std::vector<Mapping>& exit_mappings, const std::vector<ChunkSpan>& live_chunks,
                       const ExitResidency& residency) {
-    const std::vector<FaultArea> areas = split_faults(faults_, spans_, heap, process_.recorder_ranges);
+    std::vector<ChunkSpan> spans = spans_;
+    spans.insert(spans.end(), arenas_.heaps().begin(), arenas_.heaps().end());
+    const std::vector<FaultArea> areas = split_faults(faults_, std::move(spans), heap, process_.recorder_ranges);
     Observed& seen = program_.observed;
     seen.faults = recording_.meta().faults_recorded;
     std::uint64_t recorder_minor = 0, recorder_major = 0;
@@ -361,6 +351,7 @@ class Loader {
       switch (areas[i]) {
         case FaultArea::heap: ++(minor ? seen.heap_minor : seen.heap_major); break;
         case FaultArea::mmapped_chunk: ++(minor ? seen.mmapped_minor : seen.mmapped_major); break;
+        case FaultArea::thread_heap: ++(minor ? seen.thread_heap_minor : seen.thread_heap_major); break;
         case FaultArea::rest: ++(minor ? seen.rest_minor : seen.rest_major); break;
         case FaultArea::recorder: ++(minor ? recorder_minor : recorder_major); break;
       }

@@ -13,16 +13,17 @@ struct CallCounts {
 };
 
 struct Prediction {
-  std::uint64_t heap_minor = 0, mmapped_minor = 0;  // predicted
+  std::uint64_t heap_minor = 0, mmapped_minor = 0, thread_heap_minor = 0;  // predicted
   std::uint64_t rest_minor = 0, major_faults = 0;   // recorded: no malloc setting changes them
   std::uint64_t rss_peak_bytes = 0, rss_end_bytes = 0;
   std::uint32_t peak_time = 0;       // in Program::time_unit_ns; only of a watched replay
   CallCounts calls;                  // malloc's own
   std::uint64_t released_pages = 0;  // given back by brk, munmap and MADV_DONTNEED while they had a frame
   std::uint64_t failed = 0;          // allocations that succeeded when recorded and fail here
-  double cost_ns = 0;                // of heap and mmapped faults, calls and released pages
+  double cost_ns = 0;                // of malloc's faults, calls and released pages
 
-  std::uint64_t minor_faults() const { return heap_minor + mmapped_minor + rest_minor; }
+  std::uint64_t malloc_minor() const { return heap_minor + mmapped_minor + thread_heap_minor; }
+  std::uint64_t minor_faults() const { return malloc_minor() + rest_minor; }
 };
 
 double cost_of(const Prediction& prediction, const trace::MachineCosts& costs);

@@ -12,6 +12,7 @@
 namespace faultline::replay {
 
 inline constexpr std::uint32_t kNoSlot = ~std::uint32_t{0};
+inline constexpr std::uint32_t kUnknownArena = ~std::uint32_t{0};
 inline constexpr std::uint64_t kObservedBytes = 16 * 1024;  // from this size on the recorder observes blocks (mincore)
 
 enum EventFlag : std::uint8_t {
@@ -54,7 +55,7 @@ struct AllocatorCall {
 
 struct ThreadUse {
   trace::Tid tid = 0;
-  bool main_arena = false;     // its blocks come from the main arena (the one that is modelled)
+  std::uint32_t arena = kUnknownArena;  // recorded: 0 the main arena, others in the order they appeared
   std::uint64_t events = 0;
 };
 
@@ -79,8 +80,8 @@ struct RestStep {
 // What the kernel was seen to do. Faults of the recorder's own mappings are in none of them.
 struct Observed {
   bool faults = false;         // fault events exist: the split below means something
-  std::uint64_t heap_minor = 0, mmapped_minor = 0, rest_minor = 0;
-  std::uint64_t heap_major = 0, mmapped_major = 0, rest_major = 0;
+  std::uint64_t heap_minor = 0, mmapped_minor = 0, thread_heap_minor = 0, rest_minor = 0;
+  std::uint64_t heap_major = 0, mmapped_major = 0, thread_heap_major = 0, rest_major = 0;
   std::uint64_t unattributed_minor = 0;  // counted by rusage, seen by no fault event; part of rest_minor
   std::uint64_t rss_peak_bytes = 0, rss_end_bytes = 0;  // 0: not known; without what the recorder held at the end
   std::uint64_t rss_sampled_peak_bytes = 0;             // highest of the recorder's exact samples, without its own pages then
@@ -89,8 +90,8 @@ struct Observed {
   // each of its pages came in (Program::time_unit_ns, ascending) tells the difference.
   std::vector<std::uint32_t> recorder_fault_times;
   std::uint64_t rss_peak_bytes_at(std::uint32_t time) const;  // the peak, if it was at `time`
-  std::uint64_t minor() const { return heap_minor + mmapped_minor + rest_minor; }
-  std::uint64_t major() const { return heap_major + mmapped_major + rest_major; }
+  std::uint64_t minor() const { return heap_minor + mmapped_minor + thread_heap_minor + rest_minor; }
+  std::uint64_t major() const { return heap_major + mmapped_major + thread_heap_major + rest_major; }
 };
 
 struct Program {
@@ -103,6 +104,7 @@ struct Program {
   std::vector<ThreadExit> thread_exits;         // by event
   std::vector<RestStep> rest;                   // by time
   std::vector<ThreadUse> threads;
+  std::uint32_t arenas = 1;                     // recorded, the main one included
   std::uint32_t slots = 0;                      // size of the table of live blocks
   std::uint64_t time_unit_ns = 1000;
 
@@ -111,6 +113,7 @@ struct Program {
   std::uint64_t thp_madvise_bytes = 0;          // huge page size if THP is "madvise", else 0
   std::string tunables;
   std::vector<std::string> environment;
+  std::string glibc_version;                    // empty: not known, taken as 2.36
 
   bool calls_exact = false;
   Observed observed;

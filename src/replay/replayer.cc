@@ -14,17 +14,9 @@ using heap::Address;
 using trace::HeapOp;
 using Memory = heap::LoggingMemory<heap::TwinMemory>;
 
-// Where a slot's block stands in the replay.
-enum class Home : std::uint8_t {
-  main_arena,   // main arena or a mapped chunk: the model's
-  foreign,      // a thread arena's: only its passage through thread caches is followed
-  own_mapping,  // a mapped chunk that a thread with an arena of its own allocated
-};
-
 struct Slot {
   Address address = 0;
   std::uint64_t size = 0;
-  Home home = Home::main_arena;
 };
 
 mm::AddressSpace::Layout layout_of(const Program& program) {
@@ -32,8 +24,6 @@ mm::AddressSpace::Layout layout_of(const Program& program) {
   layout.start_brk = VirtAddr(program.initial_brk);
   return layout;
 }
-
-constexpr std::uint64_t chunk_size_of(std::uint64_t bytes) { return std::max<std::uint64_t>(32, (bytes + 23) & ~std::uint64_t{15}); }
 
 class Replay {
  public:
@@ -45,9 +35,12 @@ class Replay {
         twin_(space_, program.initial_brk),
         memory_(twin_, watch ? heap::LogMode::records : heap::LogMode::counts_only),
         heap_(memory_, parameters),
-        slots_(program.slots) {
-    for (std::size_t i = 0; i < program.threads.size(); ++i)
-      if (!program.threads[i].main_arena) heap_.adopt_foreign_thread(static_cast<heap::ThreadId>(i));
+        slots_(program.slots),
+        arenas_(program.arenas, heap::kNoArena),
+        begun_(program.threads.size()) {
+    const heap::Tunables recorded = recorded_parameters(program).tunables;
+    same_arenas_ = parameters.tunables.arena_max == recorded.arena_max && parameters.tunables.arena_test == recorded.arena_test;
+    arenas_[0] = heap::kMainArena;
   }
 
   Prediction run() {
@@ -56,7 +49,7 @@ class Replay {
       if (event.time >= next_rest_time_) advance_rest(event.time);
       if (i == next_break_event_) move_foreign_break(i);
       while (next_exit_ < program_.thread_exits.size() && program_.thread_exits[next_exit_].event <= i) {
-        heap_.thread_exit(program_.thread_exits[next_exit_++].thread);
+        end_thread(program_.thread_exits[next_exit_++].thread);
         tally();  // made between events: part of no event's calls
       }
       std::size_t calls_end = next_call_;
@@ -65,10 +58,11 @@ class Replay {
         skip(event);
       } else {
         if (placement_ == Placement::recorded) place(event, calls_end);
-        modelled_ = true;
+        if (!begun_[event.thread]) [[unlikely]] begin_thread(event.thread);
         const std::uint64_t result = apply(event);
+        if (!begun_[event.thread]) [[unlikely]] note_arena(event.thread);
         if (watch_ != nullptr) {
-          watch_->after(i, event, result, memory_.records(), modelled_);
+          watch_->after(i, event, result, memory_.records());
           tally();
           note_peak(event.time);
         }
@@ -89,7 +83,9 @@ class Replay {
   Memory memory_;
   heap::Heap<Memory> heap_;
   std::vector<Slot> slots_;
-  bool foreign_cached_ = false;  // blocks of thread arenas were put into modelled caches
+  std::vector<heap::ArenaId> arenas_;  // the model's, by recorded arena
+  std::vector<bool> begun_;            // by thread: it has its arena
+  bool same_arenas_ = true;            // what limits arenas is set as it was when recorded
   CallCounts counted_;
   std::size_t next_call_ = 0, next_touch_ = 0, next_rest_ = 0, next_break_ = 0, next_exit_ = 0;
   std::uint32_t next_rest_time_ = 0;
@@ -97,7 +93,25 @@ class Replay {
   std::uint64_t failed_ = 0;
   std::uint64_t peak_pages_ = 0;
   std::uint32_t peak_time_ = 0;
-  bool modelled_ = true;
+
+  // Which arena a thread got hung on which were free or locked at that moment: the recording knows. Under other limits the
+  // rules of arena_get2 decide, with every lock free.
+  void begin_thread(std::uint16_t thread) {
+    const std::uint32_t recorded = program_.threads[thread].arena;
+    if (!same_arenas_ || recorded == kUnknownArena || arenas_[recorded] == heap::kNoArena) return;
+    heap_.use_arena(thread, arenas_[recorded]);
+  }
+  void note_arena(std::uint16_t thread) {
+    const heap::ArenaId own = heap_.arena_of(thread);
+    if (own == heap::kNoArena) return;
+    begun_[thread] = true;
+    const std::uint32_t recorded = program_.threads[thread].arena;
+    if (recorded != kUnknownArena && arenas_[recorded] == heap::kNoArena) arenas_[recorded] = own;
+  }
+  void end_thread(std::uint16_t thread) {
+    heap_.thread_exit(thread);
+    begun_[thread] = false;
+  }
 
   void advance_rest(std::uint32_t time) {
     for (; next_rest_ < program_.rest.size() && program_.rest[next_rest_].time <= time; ++next_rest_) {
@@ -167,27 +181,10 @@ class Replay {
   Address allocate(const Event& event) {
     const std::uint64_t size = program_.size_of(event);
     Slot& slot = slots_[event.slot];
-    slot = {0, size, Home::main_arena};
-    if (!program_.threads[event.thread].main_arena) {
-      if (event.op == HeapOp::malloc) slot.address = heap_.malloc_from_tcache(event.thread, size);
-      if (slot.address == 0 && (event.flags & trace::kChunkNonMain)) {
-        slot.address = event.address;
-        slot.home = Home::foreign;
-      } else if (slot.address == 0 && (event.flags & trace::kChunkMmapped)) {
-        slot.address = map_for_thread(size);
-        slot.home = Home::own_mapping;
-        modelled_ = false;
-      }
-    }
-    if (slot.address == 0) slot.address = call_heap(event, size);
-    if (slot.home == Home::main_arena && came_from_elsewhere(slot.address)) slot.home = Home::foreign;
+    slot = {call_heap(event, size), size};
     finish_block(event, slot, 0);
     return slot.address;
   }
-
-  // A thread's cache gave a block of an arena that is not modelled. The heap is asked, not a list of such blocks: where the model's caches
-  // are no longer those of the program, one block may lie in two of them.
-  bool came_from_elsewhere(Address block) const { return foreign_cached_ && block != 0 && !heap_.owns(block); }
 
   Address call_heap(const Event& event, std::uint64_t size) {
     switch (event.op) {
@@ -203,78 +200,26 @@ class Replay {
     const Slot old = slots_[event.other];
     slots_[event.other] = {};
     Slot& slot = slots_[event.slot];
-    slot = {0, size, old.home};
-    switch (old.home) {
-      case Home::main_arena:
-        slot.address = heap_.realloc(event.thread, old.address, size);
-        if (slot.address == 0) {
-          heap_.free(event.thread, old.address);  // reality went on with the new block: keep the two in step
-        } else if (came_from_elsewhere(slot.address)) {
-          slot.home = Home::foreign;
-        }
-        break;
-      case Home::foreign:
-        slot.address = event.address;
-        if (event.flags & trace::kChunkMmapped) {  // out of the thread's arena into a mapping
-          slot.address = map_for_thread(size);
-          slot.home = Home::own_mapping;
-        }
-        modelled_ = false;
-        break;
-      case Home::own_mapping:
-        slot.address = resize_for_thread(old, size);
-        modelled_ = false;
-        break;
-    }
+    slot = {heap_.realloc(event.thread, old.address, size), size};
+    if (slot.address == 0) heap_.free(event.thread, old.address);  // reality went on with the new block: keep the two in step
     finish_block(event, slot, std::min(old.size, size));
     return slot.address;
   }
 
   void release(const Event& event) {
     Slot& slot = slots_[event.slot];
-    if (slot.address != 0) {
-      switch (slot.home) {
-        case Home::main_arena:
-          heap_.free(event.thread, slot.address);
-          break;
-        case Home::foreign:
-          if (heap_.free_foreign(event.thread, slot.address, chunk_size_of(slot.size))) foreign_cached_ = true;
-          modelled_ = false;
-          break;
-        case Home::own_mapping:
-          memory_.unmap(slot.address - 16, page_ceil(chunk_size_of(slot.size) + 8));
-          modelled_ = false;
-          break;
-      }
-    }
+    if (slot.address != 0) heap_.free(event.thread, slot.address);
     slot = {};
-  }
-
-  // A mapped chunk as malloc makes it (facts: total = chunk + 8 rounded up to pages), outside the modelled arena.
-  Address map_for_thread(std::uint64_t size) {
-    const Address base = memory_.map(page_ceil(chunk_size_of(size) + 8), heap::Protection::read_write);
-    if (base == heap::kFailed) return 0;
-    twin_.touch(base, 16, true);
-    return base + 16;
-  }
-
-  Address resize_for_thread(const Slot& old, std::uint64_t size) {
-    const std::uint64_t before = page_ceil(chunk_size_of(old.size) + 8), after = page_ceil(chunk_size_of(size) + 8);
-    if (old.address == 0 || before == after) return old.address;
-    const Address base = memory_.remap(old.address - 16, before, after);
-    return base == heap::kFailed ? 0 : base + 16;
   }
 
   // The program's own accesses to its new block.
   void finish_block(const Event& event, const Slot& slot, std::uint64_t kept) {
-    if (slot.home == Home::foreign) modelled_ = false;
     const std::size_t list = next_touch_;
     if (event.flags & kPartial) ++next_touch_;
     if (slot.address == 0) {
       ++failed_;
       return;
     }
-    if (slot.home == Home::foreign) return;  // its pages are among the recorded rest
     if (event.flags & kPartial) {
       for (std::uint32_t i = program_.touch_offsets[list]; i < program_.touch_offsets[list + 1]; ++i)
         touch(event, slot.address + program_.extents[i].begin, program_.extents[i].end - program_.extents[i].begin);
@@ -307,14 +252,15 @@ class Replay {
     const heap::TwinMemory::Faults faults = twin_.faults();
     p.heap_minor = faults.heap_minor;
     p.mmapped_minor = faults.mmapped_minor;
+    p.thread_heap_minor = faults.thread_heap_minor;
     p.rest_minor = program_.observed.rest_minor;
     p.major_faults = program_.observed.major();
     p.rss_peak_bytes = twin_.peak_resident_pages() << kPageShift;
     p.rss_end_bytes = twin_.resident_pages() << kPageShift;
     p.peak_time = peak_time_;
     p.calls = counted_;
-    const std::uint64_t resident = twin_.resident_heap_pages() + twin_.resident_mmapped_pages();
-    const std::uint64_t came = p.heap_minor + p.mmapped_minor;
+    const std::uint64_t resident = twin_.resident_heap_pages() + twin_.resident_mmapped_pages() + twin_.resident_thread_heap_pages();
+    const std::uint64_t came = p.malloc_minor();
     p.released_pages = came > resident ? came - resident : 0;
     p.failed = failed_;
     p.cost_ns = cost_of(p, program_.costs);
@@ -327,6 +273,7 @@ class Replay {
 heap::Parameters recorded_parameters(const Program& program) {
   heap::Parameters parameters;
   parameters.tunables = heap::Tunables::from_environment(program.tunables, program.environment);
+  parameters.version = heap::Version::nearest(program.glibc_version).version;
   parameters.cpus_online = program.cpus_online;
   parameters.thp_madvise_bytes = program.thp_madvise_bytes;
   return parameters;

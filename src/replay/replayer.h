@@ -17,9 +17,7 @@ class ReplayWatch {
  public:
   virtual ~ReplayWatch() = default;
   // result: the model's address (alloc) or return value. calls: what the model asked of the kernel in this event.
-  // modelled: false for blocks of thread arenas, which are passed through at their recorded address.
-  virtual void after(std::size_t index, const Event& event, std::uint64_t result, std::span<const heap::CallRecord> calls,
-                     bool modelled) = 0;
+  virtual void after(std::size_t index, const Event& event, std::uint64_t result, std::span<const heap::CallRecord> calls) = 0;
 };
 
 enum class Placement : std::uint8_t {

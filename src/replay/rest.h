@@ -1,4 +1,4 @@
-// Resident pages of everything that is not malloc's: files, stack, data, the program's own mappings, thread arenas.
+// Resident pages of everything that is not malloc's: files, stack, data, the program's own mappings.
 // They are not predicted. They are put together from what was recorded, never from RSS samples:
 //   - what is resident in each mapping when the process ends (smaps, residency of anonymous mappings),
 //   - spread over time by the recorded faults in that mapping (all of it at the start if no fault was recorded there),
@@ -23,7 +23,7 @@ struct RestInput {
   std::span<const FaultArea> areas;           // one per fault
   std::span<const trace::MemoryCall> calls;   // by begin_ns
   std::span<const Mapping> exit_mappings;     // empty if the end was not seen
-  std::span<const ChunkSpan> live_chunks;     // mmapped chunks alive at the end
+  std::span<const ChunkSpan> live_chunks;     // mmapped chunks and thread heaps alive at the end
   std::span<const std::pair<std::uint64_t, std::uint64_t>> recorder_ranges;
   AddressRange heap;
   const ExitResidency* residency = nullptr;

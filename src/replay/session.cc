@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "heap/version.h"
 #include "replay/load.h"
 #include "trace/cut_recording.h"
 
@@ -44,13 +45,14 @@ Result<Session> open_session(const std::string& path, trace::Pid pid, const std:
     remarks.push_back(*session.recording->damage() +
                       (until == trace::Recording::kToTheEnd ? std::string() : fmt::format("; replayed up to {:.3f} s of the recording, where it is known to be complete", static_cast<double>(until) / 1e9)));
   }
-  if (!session.process->glibc_version.empty() && session.process->glibc_version != "2.36")
-    remarks.push_back(fmt::format("recorded with glibc {}; the heap model is that of 2.36", session.process->glibc_version));
+  if (const std::string& libc = session.process->glibc_version; !libc.empty()) {
+    const heap::Version::Nearest nearest = heap::Version::nearest(libc);
+    if (!nearest.exact) remarks.push_back(fmt::format("recorded with glibc {}, which is not modelled; the heap model is that of {}", libc, nearest.version.name));
+    else if (!nearest.version.real_run) remarks.push_back(fmt::format("recorded with glibc {}; its heap model was not checked against a real run", libc));
+  }
   const std::size_t processes = session.recording->processes().size();
   if (processes > 1) remarks.push_back(fmt::format("{} processes recorded; this is pid {}{}", processes, session.process->pid,
                                   session.process == session.recording->main_process() ? ", the main one" : ""));
-  const auto arenas = std::count_if(program.threads.begin(), program.threads.end(), [](const ThreadUse& t) { return !t.main_arena; });
-  if (arenas > 0) remarks.push_back(fmt::format("{} threads with an arena of their own: their blocks are not modelled, their memory counts as recorded", arenas));
   if (program.lost_events > 0) remarks.push_back(fmt::format("{} heap events were lost while recording", program.lost_events));
   if (program.unknown_frees > 0) remarks.push_back(fmt::format("{} blocks were born before the recording began: their frees are skipped", program.unknown_frees));
   if (!program.tunables.empty()) remarks.push_back("recorded with GLIBC_TUNABLES=" + program.tunables);

@@ -64,7 +64,7 @@ ExitResidency::ExitResidency(std::span<const trace::TouchObservation> observatio
       const auto now = static_cast<std::uint64_t>(call.result);
       if (now < brk) releases_.push_back({page_ceil(now), page_ceil(brk), call.end_ns});
       brk = now;
-    } else if (call.kind == trace::CallKind::madvise && call.args[2] == kMadvDontNeed) {
+    } else if (call.kind == trace::CallKind::munmap || (call.kind == trace::CallKind::madvise && call.args[2] == kMadvDontNeed)) {
       releases_.push_back({page_floor(call.args[0]), page_ceil(call.args[0] + call.args[1]), call.end_ns});
     }
   }

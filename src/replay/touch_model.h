@@ -22,7 +22,7 @@ class ExitResidency {
   };
 
   ExitResidency() = default;
-  // observations: those with at_exit. calls: all of the process's; only brk and madvise(MADV_DONTNEED) are looked at.
+  // observations: those with at_exit. calls: all of the process's; only brk, munmap and madvise(MADV_DONTNEED) are looked at.
   ExitResidency(std::span<const trace::TouchObservation> observations, std::span<const trace::MemoryCall> calls,
                 bool calls_exact, std::uint64_t initial_brk);
 

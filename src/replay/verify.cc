@@ -71,15 +71,10 @@ class Comparison : public ReplayWatch {
  public:
   Comparison(const Program& program, Verification& out) : program_(program), out_(out) {}
 
-  void after(std::size_t index, const Event& event, std::uint64_t result, std::span<const heap::CallRecord> calls,
-             bool modelled) override {
-    compare_calls(index, event, calls, modelled);
+  void after(std::size_t index, const Event& event, std::uint64_t result, std::span<const heap::CallRecord> calls) override {
+    compare_calls(index, event, calls);
     const bool has_result = event.op != HeapOp::free;
     if (!has_result || (event.flags & (kUnknown | kFailed))) return;
-    if (!modelled) {
-      ++out_.not_modelled;
-      return;
-    }
     ++out_.addresses_total;
     if (result == event.address) {
       ++out_.addresses_matched;
@@ -107,13 +102,13 @@ class Comparison : public ReplayWatch {
   }
 
   // Call by call within the event: one that is missing does not shift all that follow.
-  void compare_calls(std::size_t index, const Event& event, std::span<const heap::CallRecord> model, bool modelled) {
+  void compare_calls(std::size_t index, const Event& event, std::span<const heap::CallRecord> model) {
     while (next_ < program_.calls.size() && program_.calls[next_].event < index) miss_unreplayed(), ++next_;
     std::size_t end = next_;
     while (end < program_.calls.size() && program_.calls[end].event == index) ++end;
     const std::size_t first = next_;
     next_ = end;
-    if (!program_.calls_exact || !modelled) return;
+    if (!program_.calls_exact) return;
     const std::size_t recorded = end - first;
     out_.calls_total += std::max(recorded, model.size());
     bool equal = recorded == model.size();
@@ -155,7 +150,7 @@ double Pair::error() const {
 }
 
 bool Verification::faults_within() const {
-  return !faults_compared || (close(minor) && close(heap_and_mmapped()));
+  return !faults_compared || (close(minor) && close(malloc_minor()));
 }
 
 bool Verification::rss_within() const {
@@ -166,7 +161,7 @@ bool Verification::rss_within() const {
 
 std::optional<double> Verification::fault_error() const {
   if (!faults_compared) return std::nullopt;
-  return heap_and_mmapped().error();
+  return malloc_minor().error();
 }
 
 std::optional<double> Verification::rss_error() const {
@@ -184,6 +179,7 @@ Verification verify(const Program& program) {
   v.faults_compared = seen.faults;
   v.heap_minor = {v.prediction.heap_minor, seen.heap_minor};
   v.mmapped_minor = {v.prediction.mmapped_minor, seen.mmapped_minor};
+  v.thread_heap_minor = {v.prediction.thread_heap_minor, seen.thread_heap_minor};
   v.rest_minor = {seen.rest_minor, seen.rest_minor};
   v.minor = {v.prediction.minor_faults(), seen.minor()};
   v.major = {v.prediction.major_faults, seen.major()};

@@ -31,11 +31,10 @@ struct Divergence {
 struct Verification {
   std::uint64_t events = 0;
   std::uint64_t addresses_matched = 0, addresses_total = 0;
-  std::uint64_t not_modelled = 0;      // blocks of thread arenas and what threads with such an arena mapped
   bool calls_compared = false;         // false: the recording does not hold libc's own calls
   std::uint64_t calls_matched = 0, calls_total = 0;
   bool faults_compared = false;
-  Pair heap_minor, mmapped_minor, rest_minor, minor, major;
+  Pair heap_minor, mmapped_minor, thread_heap_minor, rest_minor, minor, major;
   bool rss_compared = false;
   Pair rss_peak, rss_end;
   std::uint64_t rss_peak_resolution_bytes = 0;  // by which the kernel's own peak may be off
@@ -43,8 +42,9 @@ struct Verification {
   Prediction prediction;
 
   // The predicted part of the minor faults: heap and mmapped chunks together.
-  Pair heap_and_mmapped() const {
-    return {heap_minor.predicted + mmapped_minor.predicted, heap_minor.observed + mmapped_minor.observed};
+  Pair malloc_minor() const {
+    return {heap_minor.predicted + mmapped_minor.predicted + thread_heap_minor.predicted,
+            heap_minor.observed + mmapped_minor.observed + thread_heap_minor.observed};
   }
   bool addresses_equal() const { return addresses_matched == addresses_total; }
   bool calls_equal() const { return !calls_compared || calls_matched == calls_total; }

@@ -35,17 +35,17 @@ TEST_F(TwinMemoryTest, MemoryGivenBackReadsAsZero) {
   EXPECT_EQ(memory.faults().heap_minor, 4u);
   EXPECT_EQ(memory.resident_heap_pages(), 1u) << "the page that was only read shows the zero page";
 
-  const Address a = memory.map(0x30000, Protection::read_write);
+  const Address a = memory.map({.length = 0x30000});
   memory.store_word(a + 8, 5);
   memory.unmap(a, 0x30000);
-  EXPECT_EQ(memory.map(0x30000, Protection::read_write), a) << "top-down first fit takes the same gap";
+  EXPECT_EQ(memory.map({.length = 0x30000}), a) << "top-down first fit takes the same gap";
   EXPECT_EQ(memory.load_word(a + 8), 0u);
   EXPECT_EQ(memory.faults().mmapped_minor, 2u);
 }
 
 TEST_F(TwinMemoryTest, RemapCarriesContentsAndFollowsRecordedPlaces) {
   memory.place_next_map_at(0x7f00'0000'0000);
-  const Address a = memory.map(0x30000, Protection::read_write);
+  const Address a = memory.map({.length = 0x30000});
   EXPECT_EQ(a, 0x7f00'0000'0000u);
   memory.store_word(a + 8, 5);
   memory.store_word(a + 0x2fff8, 6);
@@ -60,12 +60,12 @@ TEST_F(TwinMemoryTest, RemapCarriesContentsAndFollowsRecordedPlaces) {
   EXPECT_EQ(memory.load_word(b + 0x2fff8), 0u);
   EXPECT_EQ(memory.placement_conflicts(), 0u);
   memory.place_next_map_at(b);
-  memory.map(0x1000, Protection::read_write);
+  memory.map({.length = 0x1000});
   EXPECT_EQ(memory.placement_conflicts(), 1u);
 }
 
 TEST_F(TwinMemoryTest, ContentsSurviveProtectionAndManyWordsPerPage) {
-  const Address a = memory.map(0x4000, Protection::read_write);
+  const Address a = memory.map({.length = 0x4000});
   for (Address at = a; at < a + 0x4000; at += 8) memory.store_word(at, at);
   memory.protect(a, 0x4000, Protection::none);
   memory.store_word(a, 1);
@@ -101,7 +101,7 @@ TEST_F(TwinMemoryTest, TheLogKeepsOrderArgumentsAndResults) {
   LoggingMemory<TwinMemory> log(memory);
   log.sbrk(0);
   log.sbrk(0x21000);
-  const Address a = log.map(0x30000, Protection::read_write);
+  const Address a = log.map({.length = 0x30000});
   const Address b = log.remap(a, 0x30000, 0x40000);
   log.advise(b, 0x1000, Advice::huge_page);
   log.unmap(b, 0x40000);
@@ -123,7 +123,7 @@ TEST_F(TwinMemoryTest, TheLogKeepsOrderArgumentsAndResults) {
 TEST_F(TwinMemoryTest, AForkedChildHasTheSameContentsAndItsOwnFromThenOn) {
   memory.sbrk(0x21000);
   memory.store_word(kBrk + 8, 77);
-  const Address a = memory.map(0x30000, Protection::read_write);
+  const Address a = memory.map({.length = 0x30000});
   memory.store_word(a + 8, 5);
   const auto child_space = space.fork();
   ASSERT_TRUE(child_space);

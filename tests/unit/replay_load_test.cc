@@ -97,12 +97,13 @@ TEST(ReplayLoad, AThreadsArenaShowsInItsFirstHeapBlock) {
   recording.malloc(24, kHeap + 0x2c0, 101);  // through the cache: says nothing about the arena
   const Program program = load(recording);
   ASSERT_EQ(program.threads.size(), 3u);
-  EXPECT_TRUE(program.threads[0].main_arena);
-  EXPECT_FALSE(program.threads[1].main_arena);
-  EXPECT_TRUE(program.threads[2].main_arena);
+  EXPECT_EQ(program.threads[0].arena, 0u);
+  EXPECT_EQ(program.threads[1].arena, 1u);
+  EXPECT_EQ(program.threads[2].arena, 0u);
+  EXPECT_EQ(program.arenas, 2u);
 }
 
-TEST(ReplayLoad, AThreadsLastMadviseIsItsEndAndItsArenaIsNoCallOfTheMainOne) {
+TEST(ReplayLoad, AThreadsLastMadviseIsItsEndAndItsFirstCallMakesItsArena) {
   FakeRecording recording;
   recording.malloc(24, kHeap + 0x2a0);
   recording.malloc(24, kHeap + 0x2c0);
@@ -116,7 +117,9 @@ TEST(ReplayLoad, AThreadsLastMadviseIsItsEndAndItsArenaIsNoCallOfTheMainOne) {
   recording.call_list.back().end_ns += 20'000;
   recording.malloc(24, kHeap + 0x2c0);
   const Program program = load(recording);
-  EXPECT_TRUE(program.calls.empty());
+  ASSERT_EQ(program.calls.size(), 3u);
+  for (const AllocatorCall& call : program.calls) EXPECT_EQ(call.event, 2u);
+  EXPECT_EQ(program.threads[1].arena, 1u);
   ASSERT_EQ(program.thread_exits.size(), 1u);
   EXPECT_EQ(program.thread_exits[0].event, 3u);
   EXPECT_EQ(program.thread_exits[0].thread, 1u);

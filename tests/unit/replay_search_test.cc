@@ -19,7 +19,7 @@ using testing::FakeRecording;
 class Addresses : public replay::ReplayWatch {
  public:
   explicit Addresses(FakeRecording& recording) : recording_(recording) {}
-  void after(std::size_t index, const replay::Event& event, std::uint64_t result, std::span<const heap::CallRecord>, bool) override {
+  void after(std::size_t index, const replay::Event& event, std::uint64_t result, std::span<const heap::CallRecord>) override {
     if (event.op != trace::HeapOp::free) recording_.events[index].result = result;
   }
 

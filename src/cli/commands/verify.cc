@@ -86,15 +86,13 @@ class Verify : public Command {
   // What was compared, and nothing beyond it. v: null where malloc was not replayed.
   static std::string verdict(const Verification* v, const replay::Follow& f) {
     if (v != nullptr && !v->holds()) {
-      const char* why = v->not_modelled != 0 && v->first_address ? " Threads of this program allocate from arenas of their own, which are not modelled; their blocks reach the main arena's caches." : "";
-      return std::string("The twin does not reproduce this run: addresses and calls must be equal, faults and RSS within 3 % (or 5 faults).") + why;
+      return "The twin does not reproduce this run: addresses and calls must be equal, faults and RSS within 3 % (or 5 faults).";
     }
     if (f.possible && !f.holds()) {
       return "The twin's kernel does not follow this run: calls, maps and anonymous memory must be equal, faults and resident bytes of files within 0.5 % (those hang on the page "
              "cache of the moment: a second recording, with everything cached, may hold).";
     }
     std::string text = v != nullptr ? "The twin reproduces this run" : "The twin's kernel follows this run; malloc was not compared";
-    if (v != nullptr && v->not_modelled > v->addresses_total) text += fmt::format(" as far as it was compared: {} of {} blocks came from arenas that are not modelled", v->not_modelled, v->not_modelled + v->addresses_total);
     if (v != nullptr && !f.possible) text += "; its kernel side was not followed";
     if (f.possible && (!f.accesses_known || !f.residency_known)) text += "; faults and resident bytes of the kernel side were not judged";
     return text + ".";
@@ -104,8 +102,7 @@ class Verify : public Command {
     nlohmann::ordered_json out;
     out["malloc"] = {{"events", v.events},
                      {"addresses_matched", v.addresses_matched},
-                     {"addresses_total", v.addresses_total},
-                     {"not_modelled", v.not_modelled}};
+                     {"addresses_total", v.addresses_total}};
     if (v.calls_compared) {
       out["syscalls"] = {{"matched", v.calls_matched}, {"total", v.calls_total}};
     } else {
@@ -114,6 +111,7 @@ class Verify : public Command {
     nlohmann::ordered_json minor = to_json(v.minor);
     minor["heap"] = to_json(v.heap_minor);
     minor["mmapped_chunks"] = to_json(v.mmapped_minor);
+    minor["thread_heaps"] = to_json(v.thread_heap_minor);
     minor["rest"] = to_json(v.rest_minor);
     minor["rest"]["recorded"] = true;  // taken over from the recording, not predicted
     if (!v.faults_compared) {
@@ -142,14 +140,13 @@ class Verify : public Command {
 
   static void hide_observed(nlohmann::ordered_json& minor) {
     minor["observed"] = nullptr;
-    for (const char* part : {"heap", "mmapped_chunks", "rest"}) minor[part]["observed"] = nullptr;
+    for (const char* part : {"heap", "mmapped_chunks", "thread_heaps", "rest"}) minor[part]["observed"] = nullptr;
   }
 
   static void print_text(replay::Session& session, const Verification& v) {
     fmt::print("{} heap events of {} (pid {})\n\n", v.events, session.process->exe, session.process->pid);
     fmt::print("{:<30} {:>14} {:>14}   {}\n", "", "twin", "recorded", "difference");
     exact("malloc addresses equal", v.addresses_matched, v.addresses_total);
-    if (v.not_modelled) fmt::print("{:<30} {:>14} {:>14}   blocks of thread arenas\n", "  not modelled", "", v.not_modelled);
     if (v.calls_compared) {
       exact("malloc's system calls equal", v.calls_matched, v.calls_total);
     } else {
@@ -158,10 +155,11 @@ class Verify : public Command {
     if (v.faults_compared) {
       compared("minor faults: heap", v.heap_minor);
       compared("minor faults: mmapped chunks", v.mmapped_minor);
+      if (v.thread_heap_minor.predicted + v.thread_heap_minor.observed != 0) compared("minor faults: thread arenas", v.thread_heap_minor);
       fmt::print("{:<30} {:>14} {:>14}   recorded, not predicted\n", "minor faults: rest", v.rest_minor.predicted, v.rest_minor.observed);
       compared("minor faults: all", v.minor);
     } else {
-      fmt::print("{:<30} {:>14} {:>14}   not compared: {}\n", "minor faults: heap and mmapped", v.heap_and_mmapped().predicted, "-", kFaultsMissing);
+      fmt::print("{:<30} {:>14} {:>14}   not compared: {}\n", "minor faults: malloc's memory", v.malloc_minor().predicted, "-", kFaultsMissing);
     }
     fmt::print("{:<30} {:>14} {:>14}   recorded, not predicted\n", "major faults", v.major.predicted, v.major.observed);
     if (v.rss_compared) {

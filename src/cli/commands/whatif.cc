@@ -46,6 +46,7 @@ class WhatIf : public Command {
     row("minor faults", before.minor_faults(), after.minor_faults());
     row("  heap", before.heap_minor, after.heap_minor);
     row("  mmapped chunks", before.mmapped_minor, after.mmapped_minor);
+    if (before.thread_heap_minor + after.thread_heap_minor != 0) row("  thread arenas", before.thread_heap_minor, after.thread_heap_minor);
     row("  rest (recorded)", before.rest_minor, after.rest_minor);
     fmt::print("{:<34} {:>14} {:>14}\n", "peak RSS", bytes_text(before.rss_peak_bytes), bytes_text(after.rss_peak_bytes));
     fmt::print("{:<34} {:>14} {:>14}\n", "RSS at exit", bytes_text(before.rss_end_bytes), bytes_text(after.rss_end_bytes));

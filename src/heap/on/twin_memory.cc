@@ -51,6 +51,7 @@ Address TwinMemory::map(const MapRequest& request) {
   if (request.fixed) arguments.flags |= mm::kMapFixed;
   if (request.protection == Protection::none) {
     arguments.prot = mm::kProtNone;
+    arguments.tag = mm::VmaTag::thread_heap;
     arguments.flags |= mm::kMapNoReserve;  // glibc reserves a heap so (new_heap)
   }
   if (!placements_.empty() && !request.fixed) {
@@ -208,13 +209,18 @@ void TwinMemory::copy(Address to, Address from, std::uint64_t length) {
 
 TwinMemory::Faults TwinMemory::faults() const {
   const mm::Statistics& counted = space_.statistics();
-  return {counted.of(mm::VmaTag::heap).minor_faults, counted.of(mm::VmaTag::mmapped_chunk).minor_faults};
+  return {counted.of(mm::VmaTag::heap).minor_faults, counted.of(mm::VmaTag::mmapped_chunk).minor_faults,
+          counted.of(mm::VmaTag::thread_heap).minor_faults};
 }
 
 std::uint64_t TwinMemory::resident_heap_pages() const { return space_.statistics().of(mm::VmaTag::heap).resident_pages; }
 
 std::uint64_t TwinMemory::resident_mmapped_pages() const {
   return space_.statistics().of(mm::VmaTag::mmapped_chunk).resident_pages;
+}
+
+std::uint64_t TwinMemory::resident_thread_heap_pages() const {
+  return space_.statistics().of(mm::VmaTag::thread_heap).resident_pages;
 }
 
 std::uint64_t TwinMemory::resident_pages() const {

@@ -56,11 +56,13 @@ class TwinMemory {
 
   struct Faults {
     std::uint64_t heap_minor = 0;     // faults on pages of the brk area
-    std::uint64_t mmapped_minor = 0;  // faults on pages of the allocator's own mappings
+    std::uint64_t mmapped_minor = 0;  // faults on pages of mapped chunks
+    std::uint64_t thread_heap_minor = 0;  // faults on pages of thread arenas
   };
   Faults faults() const;
   std::uint64_t resident_heap_pages() const;
   std::uint64_t resident_mmapped_pages() const;
+  std::uint64_t resident_thread_heap_pages() const;
   std::uint64_t resident_pages() const;       // rest + all anonymous pages of the address space, whatever their tag
   std::uint64_t peak_resident_pages() const;  // the greatest resident_pages() so far
   void set_rest_pages(std::uint64_t pages);   // resident pages of the process that the twin does not hold (libraries, stacks)

@@ -11,8 +11,8 @@ namespace faultline::mm {
 
 // Who asked for the memory; the twin's counters are kept per tag. As with Linux's anon_vma_name (PR_SET_VMA_ANON_NAME),
 // mappings of different tags never merge.
-enum class VmaTag : std::uint8_t { other, heap, mmapped_chunk };
-inline constexpr std::size_t kVmaTags = 3;
+enum class VmaTag : std::uint8_t { other, heap, mmapped_chunk, thread_heap };
+inline constexpr std::size_t kVmaTags = 4;
 
 enum class VmaKind : std::uint8_t { anonymous, file };
 
