@@ -43,6 +43,7 @@ bench:
 	@scripts/install-dependencies build test bench
 	@$(MAKE) --no-print-directory build
 	@bench/run $(BUILD)
+	@bench/whatif/run $(BUILD) --output docs/measurements/whatif.md && cat docs/measurements/whatif.md
 
 soak: build
 	@scripts/soak $(BUILD) $(if $(PROGRAMS),$(PROGRAMS)p,$(or $(SECONDS),600)) $(SEED)

@@ -1,0 +1,217 @@
+"""Real single-threaded Debian programs for the what-if bench, each run the same from a seed.
+
+TUNING: the touch model was made looking at these. CHECKING: nobody looked at these while it was made; what the bench says
+of them is what it says of a program that is new to it. Nothing is in both.
+"""
+import pathlib
+import random
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/e2e/workloads"))
+import workloads  # noqa: E402
+
+PERL = r"""
+my ($seed, $n) = @ARGV; my (%count, %lists, @rows);
+my $next = sub { $seed = ($seed * 48271) % 2147483647 };
+for my $i (1 .. $n) {
+  my $k = "key" . ($next->() % 9000);
+  $count{$k}++; push @{$lists{$k}}, "x" x ($next->() % 60);
+  push @rows, join(",", $k, $i, $next->()) if $i % 3 == 0;
+}
+my $text = join("\n", sort @rows); my $found = () = $text =~ /key(\d)\1,/g;
+delete $lists{$_} for grep { /7$/ } keys %lists;
+print scalar(keys %count), " ", length($text), " $found\n";
+"""
+
+TEXT = r"""
+import random, re, sys
+rng = random.Random(int(sys.argv[1]))
+words = ["".join(rng.choice("abcdefghij") for _ in range(rng.randrange(2, 9))) for _ in range(4000)]
+class Node:
+    def __init__(self, key): self.key, self.left, self.right, self.seen = key, None, None, []
+root = Node("m")
+for i in range(int(sys.argv[2])):
+    word = rng.choice(words); node = root
+    while node.key != word:
+        side = "left" if word < node.key else "right"
+        if getattr(node, side) is None: setattr(node, side, Node(word))
+        node = getattr(node, side)
+    node.seen.append(i)
+text = " ".join(rng.choice(words) for _ in range(int(sys.argv[2])))
+pairs = {}
+for a, b in zip(text.split(), re.findall(r"\w+", text[7:])): pairs.setdefault((a, b[:2]), bytearray()).extend(b.encode())
+print(len(pairs), sum(len(p) for p in pairs.values()), len(text.upper().encode("utf-16")))
+"""
+
+TCL = r"""
+lassign $argv seed n
+proc next {} { global seed; set seed [expr {($seed * 48271) % 2147483647}] }
+set rows {}
+for {set i 0} {$i < $n} {incr i} {
+  set k key[expr {[next] % 7000}]
+  dict lappend table $k [string repeat y [expr {[next] % 70}]]
+  if {$i % 4 == 0} { lappend rows "$k,$i,[next]" }
+}
+set text [join [lsort $rows] "\n"]
+puts "[dict size $table] [string length $text] [regexp -all {key(\d)\1} $text]"
+"""
+
+
+def xml_file(path, seed, items):
+    rng = random.Random(seed)
+    with open(path, "w") as out:
+        out.write("<shop>\n")
+        for i in range(items):
+            out.write(f'  <item id="{i}" kind="k{rng.randrange(40)}"><name>n{rng.randrange(10**6)}</name>'
+                      f"<text>{'word ' * rng.randrange(30)}</text><price unit='e'>{rng.random():.3f}</price></item>\n")
+        out.write("</shop>\n")
+
+
+def json_file(path, seed, items):
+    rng = random.Random(seed)
+    with open(path, "w") as out:
+        for i in range(items):
+            tags = ",".join(f'"t{rng.randrange(500)}"' for _ in range(rng.randrange(9)))
+            out.write(f'{{"id":{i},"user":"u{rng.randrange(3000)}","amount":{rng.random() * 1000:.2f},"tags":[{tags}],"note":"{"n" * rng.randrange(120)}"}}\n')
+
+
+def assembler_file(path, seed, functions, part=0):
+    rng = random.Random(seed + part)
+    code, data = f"code{part}_", f"data{part}_"
+    with open(path, "w") as out:
+        out.write(".text\n")
+        for i in range(functions):
+            out.write(f".globl {code}{i}\n.type {code}{i}, @function\n{code}{i}:\n")
+            for k in range(rng.randrange(5, 40)):
+                out.write(f"  movl ${rng.randrange(10**6)}, %eax\n  movq {data}{rng.randrange(functions)}@GOTPCREL(%rip), %rdx\n")
+                if k % 7 == 0:
+                    out.write(f"  jne .L{i}_{k}\n.L{i}_{k}:\n")
+            out.write(f"  ret\n.size {code}{i}, .-{code}{i}\n.data\n.globl {data}{i}\n{data}{i}: .quad {code}{i}\n.text\n")
+
+
+def repository(directory, seed, files):
+    """A bare-bones git repository with one commit of many files, the same objects each time."""
+    rng = random.Random(seed)
+    source = directory / "source"
+    source.mkdir()
+    for i in range(files):
+        place = source / f"d{i % 20}"
+        place.mkdir(exist_ok=True)
+        (place / f"f{i}.txt").write_text("".join(f"line {rng.randrange(2000)} of {i % 50}\n" for _ in range(rng.randrange(20, 200))))
+    env = {"GIT_AUTHOR_DATE": "2020-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2020-01-01T00:00:00Z", "HOME": str(directory), "PATH": "/usr/bin:/bin",
+           "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
+    for arguments in (["init", "-q", "."], ["add", "."], ["commit", "-q", "-m", "all"]):
+        subprocess.run(["git", "-c", "gc.auto=0", *arguments], cwd=source, env=env, check=True, stdout=subprocess.DEVNULL)
+    objects = subprocess.run(["git", "rev-list", "--objects", "--all"], cwd=source, env=env, check=True, capture_output=True).stdout
+    (directory / "objects").write_bytes(objects)
+    return source
+
+
+class Program:
+    """A command and what its environment needs beyond the bench's own. Standard input is a file or nothing."""
+
+    def __init__(self, needs, command, env=None, stdin=None):
+        self.needs, self.command, self.env, self.stdin = needs, [str(word) for word in command], env or {}, stdin
+
+
+def from_workload(name, directory, seed, scale):
+    made = workloads.prepare(name, directory, seed, scale)
+    return Program(made.command[0], made.command, made.env)
+
+
+def sqlite3(directory, seed, scale):
+    script = directory / "script.sql"
+    workloads.sqlite_script(script, seed, int(60_000 * scale))
+    return Program("/usr/bin/sqlite3", ["/usr/bin/sqlite3", ":memory:", f".read {script}"])
+
+
+def python_json(directory, seed, scale):
+    made = from_workload("python-json", directory, seed, 0.25 * scale)
+    made.env["PYTHONHASHSEED"] = "0"
+    return made
+
+
+def cc1plus(directory, seed, scale):
+    return from_workload("cc1plus", directory, seed, 0.2 * scale)
+
+
+def gawk(directory, seed, scale):
+    return from_workload("gawk", directory, seed, 0.3 * scale)
+
+
+def sort(directory, seed, scale):
+    return from_workload("sort", directory, seed, 0.3 * scale)
+
+
+def perl(directory, seed, scale):
+    (directory / "work.pl").write_text(PERL)
+    return Program("/usr/bin/perl", ["/usr/bin/perl", directory / "work.pl", seed, int(60_000 * scale)], {"PERL_HASH_SEED": "0"})
+
+
+def xz(directory, seed, scale):
+    text = directory / "lines.txt"
+    workloads.text_file(text, seed, int(12_000 * scale))
+    return Program("/usr/bin/xz", ["/usr/bin/xz", "-T1", "-6", "-k", "-f", "-c", text])
+
+
+def xmllint(directory, seed, scale):
+    document = directory / "shop.xml"
+    xml_file(document, seed, int(8_000 * scale))
+    return Program("/usr/bin/xmllint", ["/usr/bin/xmllint", "--format", "--xpath", "count(//item[@kind='k7'])", document])
+
+
+def jq(directory, seed, scale):
+    document = directory / "items.json"
+    json_file(document, seed, int(6_000 * scale))
+    return Program("/usr/bin/jq", ["/usr/bin/jq", "-s", "group_by(.user) | map({u: .[0].user, n: length, s: (map(.amount) | add), t: (map(.tags) | add)})", document])
+
+
+def git(directory, seed, scale):
+    source = repository(directory, seed, int(900 * scale))
+    return Program("/usr/bin/git", ["/usr/bin/git", "-C", source, "pack-objects", "--threads=1", "--stdout", "-q", "--no-reuse-object"], {"HOME": str(directory)},
+                   stdin=directory / "objects")
+
+
+def zstd(directory, seed, scale):
+    text = directory / "lines.txt"
+    workloads.text_file(text, seed, int(60_000 * scale))
+    return Program("/usr/bin/zstd", ["/usr/bin/zstd", "--single-thread", "-9", "-q", "-c", text])
+
+
+def tclsh(directory, seed, scale):
+    (directory / "work.tcl").write_text(TCL)
+    return Program("/usr/bin/tclsh", ["/usr/bin/tclsh", directory / "work.tcl", seed, int(60_000 * scale)])
+
+
+def assembler(directory, seed, scale):
+    source = directory / "many.s"
+    assembler_file(source, seed, int(2_500 * scale))
+    return Program("/usr/bin/as", ["/usr/bin/as", source, "-o", directory / "many.o"])
+
+
+def linker(directory, seed, scale):
+    for part in range(4):
+        assembler_file(directory / "part.s", seed, int(1_500 * scale), part)
+        subprocess.run(["as", str(directory / "part.s"), "-o", str(directory / f"part{part}.o")], check=True)
+    return Program("/usr/bin/ld", ["/usr/bin/ld", "-shared", *[directory / f"part{p}.o" for p in range(4)], "-o", directory / "all.so"])
+
+
+def python_text(directory, seed, scale):
+    (directory / "text.py").write_text(TEXT)
+    return Program("/usr/bin/python3", ["/usr/bin/python3", directory / "text.py", seed, int(25_000 * scale)], {"PYTHONMALLOC": "malloc", "PYTHONHASHSEED": "0"})
+
+
+def bc(directory, seed, scale):
+    (directory / "work.bc").write_text(f"scale=600\ns={seed}\nfor (i = 1; i < {int(700 * scale)}; i++) {{ a[i % 97] = sqrt(i * s) ^ 7 / 3; s = s + a[i % 97] }}\ns\nquit\n")
+    return Program("/usr/bin/bc", ["/usr/bin/bc", "-q", directory / "work.bc"])
+
+
+def git_log(directory, seed, scale):
+    source = repository(directory, seed, int(300 * scale))
+    return Program("/usr/bin/git", ["/usr/bin/git", "--no-pager", "-C", source, "log", "--stat", "-p"], {"HOME": str(directory)})
+
+
+TUNING = {"sqlite3": sqlite3, "python-json": python_json, "cc1plus": cc1plus, "gawk": gawk, "sort": sort, "perl": perl, "xz": xz, "xmllint": xmllint}
+CHECKING = {"jq": jq, "git": git, "zstd": zstd, "tclsh": tclsh, "as": assembler, "ld": linker, "python-text": python_text, "bc": bc, "git-log": git_log}
