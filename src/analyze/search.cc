@@ -241,8 +241,8 @@ Result<heap::Parameters> with_settings(const replay::Program& program, const std
   for (const std::string& setting : settings) FL_CHECK(parameters.tunables.set(setting));
   const heap::Tunables& tunables = parameters.tunables;
   const heap::Tunables recorded = replay::recorded_parameters(program).tunables;
-  if (tunables.hugetlb.value_or(0) != recorded.hugetlb.value_or(0)) {
-    return fail(make_error("hugetlb={}: what huge pages change is not modelled yet, so there is no prediction", tunables.hugetlb.value_or(0)));
+  if (tunables.hugetlb.value_or(0) != recorded.hugetlb.value_or(0) && tunables.hugetlb.value_or(0) >= 2) {
+    return fail(make_error("hugetlb={}: explicit huge pages are not modelled yet, so there is no prediction", tunables.hugetlb.value_or(0)));
   }
   return parameters;
 }

@@ -30,6 +30,10 @@ class HeapPages {
       page = next;
     }
   }
+  bool contains(std::uint64_t address) {
+    const Region* region = find(address >> kPageShift);
+    return region != nullptr && region->test((address >> kPageShift) % kRegionPages);
+  }
   // Known parts of [begin, end), as offsets from begin.
   std::vector<Extent> known(std::uint64_t begin, std::uint64_t end) {
     std::vector<Extent> list;

@@ -7,6 +7,7 @@
 #include "replay/address_map.h"
 #include "replay/calls.h"
 #include "replay/fault_split.h"
+#include "replay/fault_touches.h"
 #include "replay/heap_pages.h"
 #include "replay/observed_rss.h"
 #include "replay/rest.h"
@@ -38,13 +39,15 @@ class Loader {
         calls_(recording.calls(process.pid)),
         faults_(recording.faults(process.pid)),
         touches_(recording.touches(process.pid)),
-        attribution_(calls_) {}
+        attribution_(calls_),
+        fault_touches_(program_, faults_, calls_, recording.meta().calls_exact && process.thp_mode != "always", process.initial_brk) {}
 
   Result<Program> load(const std::function<void(std::uint64_t)>& progress) {
     program_.time_unit_ns = std::max<std::uint64_t>(1000, (process_.end_ns >> 31) + 1);
     program_.initial_brk = process_.initial_brk;
     program_.cpus_online = std::max(1, process_.cpus_online);
     program_.thp_madvise_bytes = process_.thp_mode == "madvise" ? std::uint64_t{2} << 20 : 0;
+    program_.thp_always = process_.thp_mode == "always";
     program_.tunables = process_.tunables;
     program_.glibc_version = process_.glibc_version;
     program_.environment = process_.environment;
@@ -84,6 +87,7 @@ class Loader {
   TouchModel model_;
   HeapPages heap_pages_;
   ThreadArenas arenas_;
+  FaultTouches fault_touches_;
   AddressMap<LiveBlock> live_;
   std::vector<std::uint32_t> free_slots_;
   std::vector<ChunkSpan> spans_;
@@ -142,6 +146,7 @@ class Loader {
     const auto resident = model_.died(block.touch, observation(event));
     if (in_heap(block.touch) && block.touch.size >= kObservedBytes)
       for (const Extent& part : resident) heap_pages_.add(address + part.begin, address + part.end);
+    if (followed(block.touch)) fault_touches_.died(address, static_cast<std::uint32_t>(program_.events.size()), event.begin_ns);
     if (block.span != kNoSlot) spans_[block.span].death_ns = event.end_ns;
     free_slots_.push_back(block.slot);
     return block;
@@ -150,6 +155,8 @@ class Loader {
   bool in_heap(const TouchModel::Block& block) const {
     return program_.calls_exact && !block.mmapped && block.address >= process_.initial_brk;
   }
+
+  bool followed(const TouchModel::Block& block) const { return block.size >= kFollowedBytes && (block.mmapped || in_heap(block)); }
 
   void begin_block(Event& event, const trace::HeapEvent& raw, std::uint64_t kept) {
     if (live_.find(raw.result) != nullptr) {  // its free was lost
@@ -182,6 +189,18 @@ class Loader {
       } else {
         heap_pages_.add(raw.result, raw.result + bytes);
       }
+    }
+    if (followed(block.touch)) {
+      fault_touches_.born({.birth = block.touch.event,
+                           .slot = block.slot,
+                           .address = raw.result,
+                           .size = bytes,
+                           .kept = kept,
+                           .birth_ns = raw.begin_ns,
+                           .born_ns = raw.end_ns,
+                           .stack = raw.stack,
+                           .mmapped = mmapped,
+                           .zeroed = block.touch.zeroed});
     }
     live_.insert(raw.result, block);
   }
@@ -295,6 +314,7 @@ class Loader {
     for (const ChunkSpan& heap : arenas_.heaps())
       if (heap.death_ns == ~std::uint64_t{0}) live_chunks.push_back(heap);
     model_.finish(program_, residency);
+    fault_touches_.finish(program_);
 
     std::vector<Mapping> exit_mappings = process_.exit_seen ? parse_smaps(process_.exit_maps) : std::vector<Mapping>{};
     AddressRange heap{page_floor(process_.initial_brk), page_ceil(highest_block_)};

@@ -20,6 +20,7 @@ struct Prediction {
   CallCounts calls;                  // malloc's own
   std::uint64_t released_pages = 0;  // given back by brk, munmap and MADV_DONTNEED while they had a frame
   std::uint64_t failed = 0;          // allocations that succeeded when recorded and fail here
+  std::uint64_t assumed_minor = 0;   // of malloc's faults: on pages whose use was not seen, but judged by their site
   double cost_ns = 0;                // of malloc's faults, calls and released pages
 
   std::uint64_t malloc_minor() const { return heap_minor + mmapped_minor + thread_heap_minor; }

@@ -43,6 +43,15 @@ struct Extent {
   bool operator==(const Extent&) const = default;
 };
 
+// Bytes [begin, end) of a block that the program touches at one moment, told by the recorded faults.
+struct TimedTouch {
+  std::uint64_t begin = 0, end = 0;
+  std::uint32_t event = 0;  // right after it
+  std::uint32_t slot = 0;   // the block
+  bool write = true;        // else it is read
+  bool assumed = false;     // not seen: the page was resident before the block was
+};
+
 // A system call malloc itself made, in the terms both sides can be compared in.
 struct AllocatorCall {
   std::uint32_t event = 0;     // index of the event that made it
@@ -99,6 +108,9 @@ struct Program {
   std::vector<std::uint64_t> wide_sizes;
   std::vector<std::uint32_t> touch_offsets{0};  // touch list i is extents [touch_offsets[i], touch_offsets[i + 1])
   std::vector<Extent> extents;
+  std::vector<TimedTouch> timed_touches;        // by event; empty where no faults were recorded
+  std::vector<std::uint32_t> timed_blocks;      // events whose block's touches are all in timed_touches, ascending
+  double touch_misjudged = 1;                   // share of assumed touches that is wrong, as far as that can be seen
   std::vector<AllocatorCall> calls;             // by event
   std::vector<ForeignBreak> foreign_breaks;     // by event
   std::vector<ThreadExit> thread_exits;         // by event
@@ -111,6 +123,7 @@ struct Program {
   std::uint64_t initial_brk = 0;
   int cpus_online = 1;
   std::uint64_t thp_madvise_bytes = 0;          // huge page size if THP is "madvise", else 0
+  bool thp_always = false;                      // every mapping gets huge pages
   std::string tunables;
   std::vector<std::string> environment;
   std::string glibc_version;                    // empty: not known, taken as 2.36

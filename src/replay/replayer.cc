@@ -25,13 +25,20 @@ mm::AddressSpace::Layout layout_of(const Program& program) {
   return layout;
 }
 
+mm::KernelProfile profile_of(const Program& program) {
+  mm::KernelProfile profile = mm::KernelProfile::linux_6_18();
+  profile.thp = program.thp_always ? mm::ThpMode::always : program.thp_madvise_bytes != 0 ? mm::ThpMode::madvise : mm::ThpMode::never;
+  return profile;
+}
+
 class Replay {
  public:
-  Replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch)
+  Replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch, Touches touches)
       : program_(program),
         placement_(placement),
+        timed_(touches == Touches::by_faults),
         watch_(watch),
-        space_(frames_, mm::KernelProfile::linux_6_18(), layout_of(program)),
+        space_(frames_, profile_of(program), layout_of(program)),
         twin_(space_, program.initial_brk),
         memory_(twin_, watch ? heap::LogMode::records : heap::LogMode::counts_only),
         heap_(memory_, parameters),
@@ -67,6 +74,7 @@ class Replay {
           note_peak(event.time);
         }
       }
+      if (timed_) touch_timed(i);
       next_call_ = calls_end;
     }
     advance_rest(~std::uint32_t{0});
@@ -76,6 +84,7 @@ class Replay {
  private:
   const Program& program_;
   const Placement placement_;
+  const bool timed_;
   ReplayWatch* const watch_;
   mm::FrameTable frames_;
   mm::AddressSpace space_;
@@ -88,6 +97,8 @@ class Replay {
   bool same_arenas_ = true;            // what limits arenas is set as it was when recorded
   CallCounts counted_;
   std::size_t next_call_ = 0, next_touch_ = 0, next_rest_ = 0, next_break_ = 0, next_exit_ = 0;
+  std::size_t next_timed_block_ = 0, next_timed_touch_ = 0;
+  std::uint64_t assumed_faults_ = 0;
   std::uint32_t next_rest_time_ = 0;
   std::size_t next_break_event_ = 0;
   std::uint64_t failed_ = 0;
@@ -220,12 +231,37 @@ class Replay {
       ++failed_;
       return;
     }
+    if (timed_ && told_by_time(event)) return;
     if (event.flags & kPartial) {
       for (std::uint32_t i = program_.touch_offsets[list]; i < program_.touch_offsets[list + 1]; ++i)
         touch(event, slot.address + program_.extents[i].begin, program_.extents[i].end - program_.extents[i].begin);
     } else if (slot.size > kept) {
       touch(event, slot.address + kept, slot.size - kept);
     }
+  }
+
+  // The block's touches come one by one, at their time.
+  bool told_by_time(const Event& event) {
+    const auto index = static_cast<std::uint32_t>(&event - program_.events.data());
+    const auto& blocks = program_.timed_blocks;
+    while (next_timed_block_ < blocks.size() && blocks[next_timed_block_] < index) ++next_timed_block_;
+    return next_timed_block_ < blocks.size() && blocks[next_timed_block_] == index;
+  }
+
+  void touch_timed(std::size_t event) {
+    for (; next_timed_touch_ < program_.timed_touches.size() && program_.timed_touches[next_timed_touch_].event <= event; ++next_timed_touch_) {
+      const TimedTouch& touch = program_.timed_touches[next_timed_touch_];
+      const Slot& slot = slots_[touch.slot];
+      if (slot.address == 0) continue;
+      const std::uint64_t before = touch.assumed ? malloc_faults() : 0;
+      twin_.touch(slot.address + touch.begin, touch.end - touch.begin, touch.write);
+      if (touch.assumed) assumed_faults_ += malloc_faults() - before;
+    }
+  }
+
+  std::uint64_t malloc_faults() const {
+    const heap::TwinMemory::Faults faults = twin_.faults();
+    return faults.heap_minor + faults.mmapped_minor + faults.thread_heap_minor;
   }
 
   // Who asks for zeroes reads them (an empty hash table is looked up before it is filled): where calloc had nothing to
@@ -263,6 +299,7 @@ class Replay {
     const std::uint64_t came = p.malloc_minor();
     p.released_pages = came > resident ? came - resident : 0;
     p.failed = failed_;
+    p.assumed_minor = assumed_faults_;
     p.cost_ns = cost_of(p, program_.costs);
     return p;
   }
@@ -279,8 +316,8 @@ heap::Parameters recorded_parameters(const Program& program) {
   return parameters;
 }
 
-Prediction replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch) {
-  return Replay(program, parameters, placement, watch).run();
+Prediction replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch, Touches touches) {
+  return Replay(program, parameters, placement, watch, touches).run();
 }
 
 }  // namespace faultline::replay

@@ -25,10 +25,17 @@ enum class Placement : std::uint8_t {
   own,       // the twin's kernel chooses, top-down
 };
 
+// What tells which pages the program touches.
+enum class Touches : std::uint8_t {
+  by_residency,  // residency of blocks when they went: independent of the recorded faults, which verify compares with
+  by_faults,     // the recorded faults where there are any: what, when, and whether it was read first
+};
+
 // The parameters the recorded process ran with.
 heap::Parameters recorded_parameters(const Program& program);
 
 // watch may be nullptr: then nothing is logged per event.
-Prediction replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch = nullptr);
+Prediction replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch = nullptr,
+                  Touches touches = Touches::by_faults);
 
 }  // namespace faultline::replay

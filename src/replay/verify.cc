@@ -174,19 +174,20 @@ Verification verify(const Program& program) {
   v.events = program.events.size();
   v.calls_compared = program.calls_exact;
   Comparison comparison(program, v);
-  v.prediction = replay(program, recorded_parameters(program), Placement::recorded, &comparison);
+  const Prediction twin = replay(program, recorded_parameters(program), Placement::recorded, &comparison, Touches::by_residency);
+  v.prediction = replay(program, recorded_parameters(program), Placement::own);
   const Observed& seen = program.observed;
   v.faults_compared = seen.faults;
-  v.heap_minor = {v.prediction.heap_minor, seen.heap_minor};
-  v.mmapped_minor = {v.prediction.mmapped_minor, seen.mmapped_minor};
-  v.thread_heap_minor = {v.prediction.thread_heap_minor, seen.thread_heap_minor};
+  v.heap_minor = {twin.heap_minor, seen.heap_minor};
+  v.mmapped_minor = {twin.mmapped_minor, seen.mmapped_minor};
+  v.thread_heap_minor = {twin.thread_heap_minor, seen.thread_heap_minor};
   v.rest_minor = {seen.rest_minor, seen.rest_minor};
-  v.minor = {v.prediction.minor_faults(), seen.minor()};
-  v.major = {v.prediction.major_faults, seen.major()};
+  v.minor = {twin.minor_faults(), seen.minor()};
+  v.major = {twin.major_faults, seen.major()};
   v.rss_compared = seen.rss_peak_bytes != 0;
-  v.rss_peak = {v.prediction.rss_peak_bytes, seen.rss_peak_bytes_at(v.prediction.peak_time)};
+  v.rss_peak = {twin.rss_peak_bytes, seen.rss_peak_bytes_at(twin.peak_time)};
   v.rss_peak_resolution_bytes = seen.rss_peak_resolution_bytes;
-  v.rss_end = {v.prediction.rss_end_bytes, seen.rss_end_bytes};
+  v.rss_end = {twin.rss_end_bytes, seen.rss_end_bytes};
   return v;
 }
 

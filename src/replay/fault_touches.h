@@ -1,0 +1,88 @@
+// FaultTouches: which pages of the larger blocks the program touched, when, and whether it read before it wrote, as the
+// recorded faults tell. A fault is the first access to a page; a page that was resident before the block was born tells
+// nothing and is judged by what is usual for the block's call site, else for its size. README.md states model and limits.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "replay/heap_pages.h"
+#include "replay/program.h"
+#include "replay/site_touches.h"
+#include "trace/event.h"
+
+namespace faultline::replay {
+
+inline constexpr std::uint64_t kFollowedBytes = kPageSize;  // blocks from this size on are followed page by page
+
+class FaultTouches {
+ public:
+  struct Block {
+    std::uint32_t birth = 0;                  // event
+    std::uint32_t slot = 0;
+    std::uint64_t address = 0, size = 0;
+    std::uint64_t kept = 0;                   // realloc: carried over from the old block
+    std::uint64_t birth_ns = 0, born_ns = 0;  // malloc was called, returned
+    trace::StackId stack = 0;
+    bool mmapped = false, zeroed = false;
+  };
+
+  // faults and calls: of the process, by time. complete: every call is there, and each fault is of one small page; else
+  // nothing is followed, as where there are no faults.
+  FaultTouches(const Program& program, std::span<const trace::FaultEvent> faults, std::span<const trace::MemoryCall> calls, bool complete,
+               std::uint64_t initial_brk);
+
+  // Blocks of at least kFollowedBytes in an arena or in a mapping of their own, in the order of the program's
+  // life. event: the one that ends it.
+  void born(const Block& block);
+  void died(std::uint64_t address, std::uint32_t event, std::uint64_t time_ns);
+
+  // Writes timed_blocks and timed_touches: all blocks still there are alive at the end.
+  void finish(Program& program);
+
+ private:
+  enum class Page : std::uint8_t { fresh, unknown, read, read_written, written };
+  struct Touch {
+    std::uint32_t page = 0;    // of the block, counted from the page its first byte lies in
+    std::uint32_t offset = 0;  // in the page, of the first access
+    std::uint64_t time_ns = 0;
+    bool write = true;
+  };
+  struct Live {
+    Block block;
+    std::vector<Page> pages;
+    std::vector<Touch> touches;  // by time
+  };
+  // A stretch of a block of which nothing could be seen: decided when all sites are known.
+  struct Undecided {
+    std::uint32_t birth = 0, slot = 0;
+    trace::StackId stack = 0;
+    std::uint64_t size = 0, begin = 0, end = 0;
+    bool zeroed = false;
+  };
+
+  const Program& program_;
+  std::span<const trace::FaultEvent> faults_;
+  std::span<const trace::MemoryCall> calls_;
+  std::uint64_t break_ = 0;
+  bool followed_ = false;
+  std::size_t next_fault_ = 0, next_call_ = 0;
+  HeapPages resident_;                  // of all that is no mapped chunk
+  std::map<std::uint64_t, Live> live_;  // by address
+  std::vector<std::uint32_t> blocks_;   // births of all followed blocks
+  std::vector<Undecided> undecided_;
+  std::vector<TimedTouch> out_;
+  SiteTouches sites_;
+
+  void advance(std::uint64_t time_ns);
+  void meet(const trace::FaultEvent& fault);
+  void note(Live& live, const trace::FaultEvent& fault);
+  void apply(const trace::MemoryCall& call);
+  void leave(const Live& live, std::uint32_t last_event);
+  std::uint32_t event_at(std::uint64_t time_ns, std::uint32_t from, std::uint32_t to) const;
+  void decide();
+};
+
+}  // namespace faultline::replay

@@ -1,0 +1,59 @@
+// SiteTouches: how much of its blocks a call site touches, learned from pages on which it could be seen.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "trace/event.h"
+
+namespace faultline::replay {
+
+class SiteTouches {
+ public:
+  // Pages seen in one part of the blocks of one site and size.
+  struct Seen {
+    double untouched = 0, read_only = 0, read_first = 0, written = 0;  // pages; written: without a look before
+    double pages() const { return untouched + read_only + read_first + written; }
+    void add(const Seen& more);
+  };
+  struct Usual {
+    double touched = 1;       // 0 to 1, of the pages in this part of the block
+    bool read_first = false;  // before they are written
+    bool read_only = false;
+    bool seen = false;        // false: nothing comparable was seen, this is the assumption that all is written
+  };
+
+  // part: where in the block the page lies, 0 up to but not including kParts.
+  static constexpr unsigned kParts = 16;
+  static unsigned part_of(std::uint64_t offset, std::uint64_t size) {
+    return size == 0 ? 0 : static_cast<unsigned>(std::min<std::uint64_t>(kParts - 1, offset * kParts / size));
+  }
+  void learn(trace::StackId stack, std::uint64_t size, unsigned part, const Seen& seen);
+  Usual usual(trace::StackId stack, std::uint64_t size, unsigned part) const;
+
+  // Touch this page? As many of a site's pages are as are usual, spread evenly.
+  bool spread(trace::StackId stack, std::uint64_t size, double touched);
+
+  // How far off the model is: each page that was seen, judged as if it had not been, by the rest of its site.
+  // 0 to 1: wrongly judged pages of the sites with evidence, weighted by pages.
+  double misjudged() const;
+
+ private:
+  struct Site {
+    std::array<Seen, kParts> parts;
+    Seen all;
+  };
+  using Key = std::pair<std::uint64_t, std::uint64_t>;
+  std::map<Key, Site> by_site_;   // call site, size class
+  std::map<Key, Site> by_size_;   // 0, exact size
+  std::map<Key, Site> by_class_;  // 0, size class
+  std::map<Key, double> carried_;
+
+  static std::optional<Usual> judge(const std::map<Key, Site>& table, const Key& key, unsigned part);
+};
+
+}  // namespace faultline::replay
