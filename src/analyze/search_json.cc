@@ -26,11 +26,13 @@ nlohmann::ordered_json to_json(const replay::Prediction& p) {
           {"cost_ns", std::llround(p.cost_ns)}};
 }
 
-nlohmann::ordered_json error_json(const replay::Verification& verification) {
+nlohmann::ordered_json error_json(const replay::Verification& verification, const replay::Prediction& prediction) {
   auto number = [](const std::optional<double>& value) {
     return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
   };
-  return {{"minor_faults_ratio", number(verification.fault_error())}, {"rss_peak_ratio", number(verification.rss_error())}};
+  return {{"minor_faults_ratio", number(verification.fault_error())}, {"rss_peak_ratio", number(verification.rss_error())},
+          {"unseen_minor_faults", prediction.unseen_minor},
+          {"unseen_minor_faults_ratio", prediction.minor_faults() == 0 ? 0 : prediction.unseen_error / static_cast<double>(prediction.minor_faults())}};
 }
 
 }  // namespace faultline::analyze

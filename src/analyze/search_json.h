@@ -11,6 +11,6 @@ namespace faultline::analyze {
 nlohmann::ordered_json to_json(const replay::Pair& pair);
 nlohmann::ordered_json to_json(const replay::Prediction& prediction);
 // Relative errors from verify that travel with predictions; null where nothing could be compared.
-nlohmann::ordered_json error_json(const replay::Verification& verification);
+nlohmann::ordered_json error_json(const replay::Verification& verification, const replay::Prediction& prediction);
 
 }  // namespace faultline::analyze

@@ -40,4 +40,9 @@ std::string error_bar_text(const replay::Verification& v) {
   return fmt::format("faults {}, peak RSS {}", part(v.fault_error()), part(v.rss_error()));
 }
 
+std::string unseen_text(const replay::Prediction& p) {
+  if (p.unseen_minor == 0) return {};
+  return fmt::format("; {} of the faults are on pages whose use the recording does not show: judged by other blocks, ±{:.0f} faults", p.unseen_minor, p.unseen_error);
+}
+
 }  // namespace faultline::analyze

@@ -71,7 +71,7 @@ void Arena<Memory>::grow_by_break(Tcache* tcache, std::uint64_t nb) {
   std::uint64_t size = nb + settings_.top_pad + kMinChunk;
   if (contiguous_) size -= old_size;
   if (settings_.huge_page != 0) {
-    const Address now = move_break(0);
+    const Address now = heap_start_ == 0 && !settings_.break_known ? 0 : move_break(0);  // libc's own note of it
     size = align_up(now + size, settings_.huge_page) - now;
   } else {
     size = align_up(size, memory_.page_size());

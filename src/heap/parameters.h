@@ -52,6 +52,9 @@ struct Parameters {
   std::uint64_t thp_madvise_bytes = 0;
   // Sizes the kernel has explicit huge pages in, the default one first (/sys/kernel/mm/hugepages): hugetlb=2 and more.
   std::array<std::uint64_t, 4> huge_page_sizes = {std::uint64_t{2} << 20, std::uint64_t{1} << 30};
+  // Before libc has asked for the break once, it takes it for 0 when it rounds the first growth to huge pages: 2 MiB more,
+  // wherever the heap begins. Programs that are linked dynamically and call no brk themselves are such.
+  bool break_known = true;
   bool strict_overcommit = false;  // /proc/sys/vm/overcommit_memory is 2: thread heaps shrink by remapping
 };
 

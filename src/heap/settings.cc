@@ -40,6 +40,7 @@ Settings::Settings(const Parameters& parameters) {
   if (!parameters.version.has_hugetlb) return;
   const std::uint64_t huge = t.hugetlb.value_or(0);
   if (huge == 1) huge_page = parameters.thp_madvise_bytes;
+  break_known = parameters.break_known;
   if (huge < 2) return;
   for (const std::uint64_t size : parameters.huge_page_sizes)
     if (size != 0 && (huge == size || (huge == 2 && size == parameters.huge_page_sizes.front()))) explicit_huge_page = size;

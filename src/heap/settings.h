@@ -36,6 +36,7 @@ struct Settings {
   std::uint64_t tcache_unsorted_limit = 0;  // 0: no limit
   std::int32_t perturb = 0;
   std::uint64_t huge_page = 0;  // hugetlb=1 where THP is in madvise mode: breaks are rounded to it
+  bool break_known = true;      // see Parameters
   std::uint64_t explicit_huge_page = 0;  // hugetlb=2 and more: MAP_HUGETLB is tried first, the break is never moved
   std::uint64_t arena_max = 0;           // 0: by arena_test and the number of CPUs
   std::uint64_t arena_test = 8;

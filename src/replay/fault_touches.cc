@@ -108,7 +108,7 @@ void FaultTouches::leave(const Live& live, std::uint32_t last_event) {
   const std::uint64_t first = page_floor(block.address), end = block.address + block.size;
   auto offset_of = [&](std::uint64_t address) { return std::min(std::max(address, block.address), end) - block.address; };
   auto touched = [&](std::size_t i) { return i < live.pages.size() && live.pages[i] >= Page::read; };
-  std::map<unsigned, SiteTouches::Seen> seen;  // by part
+  SiteTouches::Block seen;
   for (std::size_t i = 0; i < live.pages.size(); ++i) {
     const std::uint64_t begin = offset_of(first + (i << kPageShift)), stop = offset_of(first + ((i + 1) << kPageShift));
     if (live.pages[i] == Page::unknown) {
@@ -128,7 +128,7 @@ void FaultTouches::leave(const Live& live, std::uint32_t last_event) {
       default: part.untouched += 1;
     }
   }
-  for (const auto& [part, pages] : seen) sites_.learn(block.stack, block.size, part, pages);
+  sites_.learn(block.stack, block.size, seen);
 
   // Which bytes of a page were touched is known only of the first access. A run of touched pages is one stretch, from the first
   // access in its first page to the middle of its last; a page alone is one byte. So a layout that puts the block elsewhere
@@ -149,40 +149,36 @@ void FaultTouches::leave(const Live& live, std::uint32_t last_event) {
         continue;
       }
     }
-    out_.push_back({.begin = from, .end = to, .event = event, .slot = block.slot, .write = touch.write, .assumed = false});
+    out_.push_back({.begin = from, .end = to, .event = event, .slot = block.slot, .write = touch.write, .ground = Ground::seen});
   }
 }
 
 void FaultTouches::decide() {
   for (const Undecided& stretch : undecided_) {
-    auto put = [&](std::uint64_t begin, std::uint64_t end, bool write, bool assumed) {
-      if (!out_.empty()) {
-        TimedTouch& last = out_.back();
-        if (last.event == stretch.birth && last.slot == stretch.slot && last.write == write && last.assumed == assumed && last.end == begin) {
-          last.end = end;
-          return;
-        }
-      }
-      out_.push_back({.begin = begin, .end = end, .event = stretch.birth, .slot = stretch.slot, .write = write, .assumed = assumed});
+    struct Stretch {
+      std::uint64_t begin = 0, end = 0;
+      Ground ground = Ground::guessed;
     };
-    std::vector<Extent> read, written;
+    std::vector<Stretch> read, written;
     for (std::uint64_t at = stretch.begin; at < stretch.end;) {
       const std::uint64_t next = std::min(stretch.end, page_floor(at) + kPageSize);
       const SiteTouches::Usual usual = sites_.usual(stretch.stack, stretch.size, SiteTouches::part_of(at, stretch.size));
       // The page with the header is resident whatever the program does.
       if (at == 0 || sites_.spread(stretch.stack, stretch.size, usual.touched)) {
         const bool look = usual.seen ? usual.read_first || usual.read_only : stretch.zeroed;
-        auto append = [&](std::vector<Extent>& list) {
-          if (!list.empty() && list.back().end == at) list.back().end = next;
-          else list.push_back({at, next});
+        const Ground ground = usual.of_site ? Ground::usual : Ground::guessed;
+        auto append = [&](std::vector<Stretch>& list) {
+          if (!list.empty() && list.back().end == at && list.back().ground == ground) list.back().end = next;
+          else list.push_back({at, next, ground});
         };
         if (look) append(read);
         if (!usual.seen || !usual.read_only) append(written);
       }
       at = next;
     }
-    for (const Extent& extent : read) put(extent.begin, extent.end, false, true);
-    for (const Extent& extent : written) put(extent.begin, extent.end, true, true);
+    for (const std::vector<Stretch>* list : {&read, &written})
+      for (const Stretch& part : *list)
+        out_.push_back({.begin = part.begin, .end = part.end, .event = stretch.birth, .slot = stretch.slot, .write = list == &written, .ground = part.ground});
   }
   undecided_.clear();
 }
@@ -198,7 +194,8 @@ void FaultTouches::finish(Program& program) {
   std::stable_sort(out_.begin(), out_.end(), [](const TimedTouch& x, const TimedTouch& y) { return x.event < y.event; });
   program.timed_touches = std::move(out_);
   program.timed_blocks = std::move(blocks_);
-  program.touch_misjudged = sites_.misjudged();
+  program.usual_error = sites_.error_within();
+  program.guessed_error = sites_.error_across();
 }
 
 }  // namespace faultline::replay

@@ -272,7 +272,10 @@ class Loader {
     }
     arenas_.note(event.thread, raw, inside);
     for (const trace::MemoryCall* call : inside) {
-      if (is_query(*call)) continue;
+      if (is_query(*call)) {
+        if (call->kind == trace::CallKind::brk && program_.calls.empty()) program_.break_known = false;
+        continue;
+      }
       AllocatorCall made{.event = index, .kind = call->kind, .address = call->args[0]};
       made.result = static_cast<std::uint64_t>(call->result);
       switch (call->kind) {

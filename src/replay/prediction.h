@@ -20,7 +20,10 @@ struct Prediction {
   CallCounts calls;                  // malloc's own
   std::uint64_t released_pages = 0;  // given back by brk, munmap and MADV_DONTNEED while they had a frame
   std::uint64_t failed = 0;          // allocations that succeeded when recorded and fail here
-  std::uint64_t assumed_minor = 0;   // of malloc's faults: on pages whose use was not seen, but judged by their site
+  // Of malloc's faults, those on pages whose use the recording does not show (Ground), and how many of those may be wrong:
+  // by the errors such judgements have on pages that it does show.
+  std::uint64_t unseen_minor = 0;
+  double unseen_error = 0;           // faults
   double cost_ns = 0;                // of malloc's faults, calls and released pages
 
   std::uint64_t malloc_minor() const { return heap_minor + mmapped_minor + thread_heap_minor; }

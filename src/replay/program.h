@@ -43,13 +43,20 @@ struct Extent {
   bool operator==(const Extent&) const = default;
 };
 
+// What a touch is known by. A page that was resident before the block was born shows no first access.
+enum class Ground : std::uint8_t {
+  seen,     // a fault
+  usual,    // what other blocks of the call site were seen to do
+  guessed,  // what other blocks of the size were seen to do; else all of it is written
+};
+
 // Bytes [begin, end) of a block that the program touches at one moment, told by the recorded faults.
 struct TimedTouch {
   std::uint64_t begin = 0, end = 0;
   std::uint32_t event = 0;  // right after it
   std::uint32_t slot = 0;   // the block
   bool write = true;        // else it is read
-  bool assumed = false;     // not seen: the page was resident before the block was
+  Ground ground = Ground::seen;
 };
 
 // A system call malloc itself made, in the terms both sides can be compared in.
@@ -110,7 +117,7 @@ struct Program {
   std::vector<Extent> extents;
   std::vector<TimedTouch> timed_touches;        // by event; empty where no faults were recorded
   std::vector<std::uint32_t> timed_blocks;      // events whose block's touches are all in timed_touches, ascending
-  double touch_misjudged = 1;                   // share of assumed touches that is wrong, as far as that can be seen
+  double usual_error = 0, guessed_error = 1;    // SiteTouches::error_within, error_across
   std::vector<AllocatorCall> calls;             // by event
   std::vector<ForeignBreak> foreign_breaks;     // by event
   std::vector<ThreadExit> thread_exits;         // by event
@@ -123,6 +130,7 @@ struct Program {
   std::uint64_t initial_brk = 0;
   int cpus_online = 1;
   std::uint64_t thp_madvise_bytes = 0;          // huge page size if THP is "madvise", else 0
+  bool break_known = true;                      // libc had asked for the break before the first allocation
   bool thp_always = false;                      // every mapping gets huge pages
   std::string tunables;
   std::vector<std::string> environment;

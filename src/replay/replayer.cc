@@ -98,7 +98,7 @@ class Replay {
   CallCounts counted_;
   std::size_t next_call_ = 0, next_touch_ = 0, next_rest_ = 0, next_break_ = 0, next_exit_ = 0;
   std::size_t next_timed_block_ = 0, next_timed_touch_ = 0;
-  std::uint64_t assumed_faults_ = 0;
+  std::uint64_t usual_faults_ = 0, guessed_faults_ = 0;
   std::uint32_t next_rest_time_ = 0;
   std::size_t next_break_event_ = 0;
   std::uint64_t failed_ = 0;
@@ -253,9 +253,9 @@ class Replay {
       const TimedTouch& touch = program_.timed_touches[next_timed_touch_];
       const Slot& slot = slots_[touch.slot];
       if (slot.address == 0) continue;
-      const std::uint64_t before = touch.assumed ? malloc_faults() : 0;
+      const std::uint64_t before = touch.ground == Ground::seen ? 0 : malloc_faults();
       twin_.touch(slot.address + touch.begin, touch.end - touch.begin, touch.write);
-      if (touch.assumed) assumed_faults_ += malloc_faults() - before;
+      if (touch.ground != Ground::seen) (touch.ground == Ground::usual ? usual_faults_ : guessed_faults_) += malloc_faults() - before;
     }
   }
 
@@ -299,7 +299,8 @@ class Replay {
     const std::uint64_t came = p.malloc_minor();
     p.released_pages = came > resident ? came - resident : 0;
     p.failed = failed_;
-    p.assumed_minor = assumed_faults_;
+    p.unseen_minor = usual_faults_ + guessed_faults_;
+    p.unseen_error = static_cast<double>(usual_faults_) * program_.usual_error + static_cast<double>(guessed_faults_) * program_.guessed_error;
     p.cost_ns = cost_of(p, program_.costs);
     return p;
   }
@@ -313,6 +314,7 @@ heap::Parameters recorded_parameters(const Program& program) {
   parameters.version = heap::Version::nearest(program.glibc_version).version;
   parameters.cpus_online = program.cpus_online;
   parameters.thp_madvise_bytes = program.thp_madvise_bytes;
+  parameters.break_known = program.break_known;
   return parameters;
 }
 

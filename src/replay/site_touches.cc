@@ -17,10 +17,15 @@ void SiteTouches::Seen::add(const Seen& more) {
   written += more.written;
 }
 
-void SiteTouches::learn(trace::StackId stack, std::uint64_t size, unsigned part, const Seen& seen) {
+void SiteTouches::learn(trace::StackId stack, std::uint64_t size, const Block& block) {
+  if (block.empty()) return;
   for (Site* site : {&by_site_[{stack, size_class(size)}], &by_size_[{0, size}], &by_class_[{0, size_class(size)}]}) {
-    site->parts[part].add(seen);
-    site->all.add(seen);
+    Seen& half = site->halves[site->blocks++ % 2];
+    for (const auto& [part, seen] : block) {
+      site->parts[part].add(seen);
+      site->all.add(seen);
+      half.add(seen);
+    }
   }
 }
 
@@ -29,7 +34,7 @@ std::optional<SiteTouches::Usual> SiteTouches::judge(const std::map<Key, Site>& 
   if (at == table.end()) return std::nullopt;
   constexpr double kEnough = 4;  // pages, for a part to speak for itself
   const Seen& seen = at->second.parts[part].pages() >= kEnough ? at->second.parts[part] : at->second.all;
-  const double pages = seen.pages(), touched = pages - seen.untouched;
+  const double pages = seen.pages(), touched = seen.touched();
   if (pages < 1) return std::nullopt;
   return Usual{.touched = touched / pages,
                .read_first = seen.read_first > touched / 2,
@@ -38,7 +43,10 @@ std::optional<SiteTouches::Usual> SiteTouches::judge(const std::map<Key, Site>& 
 }
 
 SiteTouches::Usual SiteTouches::usual(trace::StackId stack, std::uint64_t size, unsigned part) const {
-  if (const auto usual = judge(by_site_, {stack, size_class(size)}, part)) return *usual;
+  if (auto usual = judge(by_site_, {stack, size_class(size)}, part)) {
+    usual->of_site = true;
+    return *usual;
+  }
   if (const auto usual = judge(by_size_, {0, size}, part)) return *usual;
   if (const auto usual = judge(by_class_, {0, size_class(size)}, part)) return *usual;
   return {};
@@ -52,19 +60,28 @@ bool SiteTouches::spread(trace::StackId stack, std::uint64_t size, double touche
   return true;
 }
 
-// Pages of a site that is touched to the share p, judged by that share, are wrong as often as they are right by chance.
-double SiteTouches::misjudged() const {
-  double pages = 0, wrong = 0;
+double SiteTouches::error_within() const {
+  double wrong = 0, predicted = 0;
   for (const auto& [key, site] : by_site_) {
-    for (const Seen& part : site.parts) {
-      const double seen = part.pages();
-      if (seen == 0) continue;
-      const double touched = (seen - part.untouched) / seen;
-      pages += seen;
-      wrong += seen * 2 * touched * (1 - touched);
-    }
+    const Seen &one = site.halves[0], &other = site.halves[1];
+    if (one.pages() == 0 || other.pages() == 0) continue;
+    const double expected = other.touched() / other.pages() * one.pages();
+    wrong += std::abs(expected - one.touched());
+    predicted += expected;
   }
-  return pages == 0 ? 1 : wrong / pages;
+  return predicted == 0 ? 1 : std::min(1.0, wrong / predicted);
+}
+
+double SiteTouches::error_across() const {
+  double wrong = 0, predicted = 0;
+  for (const auto& [key, site] : by_site_) {
+    const Seen& like = by_class_.at({0, key.second}).all;
+    const double others = like.pages() - site.all.pages(), touched = like.touched() - site.all.touched();
+    const double expected = (others >= 1 ? touched / others : 1) * site.all.pages();
+    wrong += std::abs(expected - site.all.touched());
+    predicted += expected;
+  }
+  return predicted == 0 ? 1 : std::min(1.0, wrong / predicted);
 }
 
 }  // namespace faultline::replay

@@ -17,7 +17,8 @@ class SiteTouches {
   // Pages seen in one part of the blocks of one site and size.
   struct Seen {
     double untouched = 0, read_only = 0, read_first = 0, written = 0;  // pages; written: without a look before
-    double pages() const { return untouched + read_only + read_first + written; }
+    double pages() const { return untouched + touched(); }
+    double touched() const { return read_only + read_first + written; }
     void add(const Seen& more);
   };
   struct Usual {
@@ -25,6 +26,7 @@ class SiteTouches {
     bool read_first = false;  // before they are written
     bool read_only = false;
     bool seen = false;        // false: nothing comparable was seen, this is the assumption that all is written
+    bool of_site = false;     // by blocks of the same call site
   };
 
   // part: where in the block the page lies, 0 up to but not including kParts.
@@ -32,20 +34,24 @@ class SiteTouches {
   static unsigned part_of(std::uint64_t offset, std::uint64_t size) {
     return size == 0 ? 0 : static_cast<unsigned>(std::min<std::uint64_t>(kParts - 1, offset * kParts / size));
   }
-  void learn(trace::StackId stack, std::uint64_t size, unsigned part, const Seen& seen);
+  using Block = std::map<unsigned, Seen>;  // by part
+  void learn(trace::StackId stack, std::uint64_t size, const Block& block);
   Usual usual(trace::StackId stack, std::uint64_t size, unsigned part) const;
 
   // Touch this page? As many of a site's pages are as are usual, spread evenly.
   bool spread(trace::StackId stack, std::uint64_t size, double touched);
 
-  // How far off the model is: each page that was seen, judged as if it had not been, by the rest of its site.
-  // 0 to 1: wrongly judged pages of the sites with evidence, weighted by pages.
-  double misjudged() const;
+  // How far off the model is, measured on pages that were seen: pages predicted too many or too few, as a share of those
+  // predicted. within: half of a site's blocks judged by the other half. across: a site judged as if none of it had been seen.
+  double error_within() const;
+  double error_across() const;
 
  private:
   struct Site {
     std::array<Seen, kParts> parts;
     Seen all;
+    std::array<Seen, 2> halves;  // every other block
+    unsigned blocks = 0;
   };
   using Key = std::pair<std::uint64_t, std::uint64_t>;
   std::map<Key, Site> by_site_;   // call site, size class

@@ -75,7 +75,7 @@ class Advise : public Command {
       for (const std::string& one : candidate.settings) settings[one.substr(0, one.find('='))] = std::stoull(one.substr(one.find('=') + 1));
       out["candidates"].push_back({{"settings", settings},
                                    {"predicted", analyze::to_json(candidate.predicted)},
-                                   {"error", analyze::error_json(advice.verification)},
+                                   {"error", analyze::error_json(advice.verification, candidate.predicted)},
                                    {"saved_ns", static_cast<std::int64_t>(candidate.saved_ns)},
                                    {"on_front", candidate.on_front},
                                    {"raises_peak_rss", candidate.raises_peak},

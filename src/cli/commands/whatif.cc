@@ -36,7 +36,7 @@ class WhatIf : public Command {
       out["env"] = env;
       out["baseline"] = analyze::to_json(before);
       out["predicted"] = analyze::to_json(after);
-      out["error"] = analyze::error_json(verification);
+      out["error"] = analyze::error_json(verification, after);
       out["verified"] = verification.holds();
       out["remarks"] = session.remarks;
       fmt::print("{}\n", out.dump(2));
@@ -58,7 +58,7 @@ class WhatIf : public Command {
     fmt::print("{:<34} {:>14} {:>14}   {} saved\n", "cost of faults and calls", time_text(before.cost_ns), time_text(after.cost_ns),
                time_text(before.cost_ns - after.cost_ns));
     if (after.failed > before.failed) fmt::print("{} allocations that succeeded would fail\n", after.failed - before.failed);
-    fmt::print("\nerror bar from verify: {}\n", analyze::error_bar_text(verification));
+    fmt::print("\nerror bar from verify: {}{}\n", analyze::error_bar_text(verification), analyze::unseen_text(after));
     if (!verification.holds()) fmt::print("The twin does not reproduce the recorded run (faultline verify): take this with care.\n");
     for (const std::string& remark : session.remarks) fmt::print("note: {}\n", remark);
     fmt::print("{}\n", env);
