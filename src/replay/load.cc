@@ -394,15 +394,17 @@ class Loader {
       seen.rss_end_bytes = process_.rss_end_bytes;
       if (seen.rss_peak_bytes > seen.rss_end_bytes) seen.rss_peak_resolution_bytes = peak_resolution_bytes(process_.cpus_online);
     }
-    program_.rest = rest_timeline({.faults = faults_,
-                                   .areas = areas,
-                                   .calls = calls_,
-                                   .exit_mappings = exit_mappings,
-                                   .live_chunks = live_chunks,
-                                   .recorder_ranges = process_.recorder_ranges,
-                                   .heap = heap,
-                                   .residency = &residency,
-                                   .time_unit_ns = program_.time_unit_ns});
+    const RestInput rest = {.faults = faults_,
+                            .areas = areas,
+                            .calls = calls_,
+                            .exit_mappings = exit_mappings,
+                            .live_chunks = live_chunks,
+                            .recorder_ranges = process_.recorder_ranges,
+                            .heap = heap,
+                            .residency = &residency,
+                            .time_unit_ns = program_.time_unit_ns};
+    program_.rest = rest_timeline(rest);
+    program_.borrowed = borrowed_by_recorder(rest);
   }
 };
 

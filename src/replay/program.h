@@ -93,6 +93,11 @@ struct RestStep {
   std::uint64_t pages = 0;
 };
 
+// What is there because of the recorder, in mappings of the program: see rest.h.
+struct Borrowed {
+  std::uint64_t faults = 0, pages = 0;
+};
+
 // What the kernel was seen to do. Faults of the recorder's own mappings are in none of them.
 struct Observed {
   bool faults = false;         // fault events exist: the split below means something
@@ -122,6 +127,7 @@ struct Program {
   std::vector<ForeignBreak> foreign_breaks;     // by event
   std::vector<ThreadExit> thread_exits;         // by event
   std::vector<RestStep> rest;                   // by time
+  Borrowed borrowed;
   std::vector<ThreadUse> threads;
   std::uint32_t arenas = 1;                     // recorded, the main one included
   std::uint32_t slots = 0;                      // size of the table of live blocks

@@ -298,6 +298,10 @@ class Replay {
     const std::uint64_t resident = twin_.resident_heap_pages() + twin_.resident_mmapped_pages() + twin_.resident_thread_heap_pages();
     const std::uint64_t came = p.malloc_minor();
     p.released_pages = came > resident ? came - resident : 0;
+    if (timed_) {  // without the recorder
+      p.rest_minor -= std::min(p.rest_minor, program_.borrowed.faults);
+      for (std::uint64_t* bytes : {&p.rss_peak_bytes, &p.rss_end_bytes}) *bytes -= std::min(*bytes, program_.borrowed.pages << kPageShift);
+    }
     p.failed = failed_;
     p.unseen_minor = usual_faults_ + guessed_faults_;
     p.unseen_error = static_cast<double>(usual_faults_) * program_.usual_error + static_cast<double>(guessed_faults_) * program_.guessed_error;

@@ -63,6 +63,26 @@ double rest_pages_of(const Mapping& mapping, const RestInput& input) {
 
 }  // namespace
 
+Borrowed borrowed_by_recorder(const RestInput& input) {
+  constexpr std::uint64_t kWindow = 16 * kPageSize;  // fault_around_bytes
+  Borrowed borrowed;
+  for (std::size_t i = 0; i < input.faults.size(); ++i) {
+    const trace::FaultEvent& fault = input.faults[i];
+    auto of_recorder = [&](const auto& range) { return range.first <= fault.ip && fault.ip < range.second; };
+    if (input.areas[i] != FaultArea::rest || std::none_of(input.recorder_ranges.begin(), input.recorder_ranges.end(), of_recorder)) continue;
+    for (const Mapping& mapping : input.exit_mappings) {
+      if (fault.address < mapping.start || fault.address >= mapping.end || !mapping.name.starts_with('/')) continue;
+      const std::uint64_t window = fault.address / kWindow * kWindow;
+      borrowed.pages += overlap(mapping.start, mapping.end, window, window + kWindow) >> kPageShift;
+      ++borrowed.faults;
+    }
+  }
+  // Half of them are there without the recorder too, by windows that lie otherwise or a later access of the program: measured,
+  // the tuning programs of bench/whatif.
+  borrowed.pages /= 2;
+  return borrowed;
+}
+
 std::vector<RestStep> rest_timeline(const RestInput& input) {
   std::map<std::uint64_t, Page> live;  // page -> first fault of its present life
   std::vector<Step> steps;

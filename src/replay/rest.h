@@ -32,4 +32,8 @@ struct RestInput {
 
 std::vector<RestStep> rest_timeline(const RestInput& input);
 
+// Pages of the program's files that the recorder's code was the first to read, with their cached neighbours (fault-around).
+// They are in the kernel's figures and in the rest; a run without the recorder does not have them.
+Borrowed borrowed_by_recorder(const RestInput& input);
+
 }  // namespace faultline::replay

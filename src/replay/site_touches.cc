@@ -69,7 +69,7 @@ double SiteTouches::error_within() const {
     wrong += std::abs(expected - one.touched());
     predicted += expected;
   }
-  return predicted == 0 ? 1 : std::min(1.0, wrong / predicted);
+  return predicted == 0 ? 1 : std::clamp(wrong / predicted, kLeastError, 1.0);
 }
 
 double SiteTouches::error_across() const {
@@ -81,7 +81,7 @@ double SiteTouches::error_across() const {
     wrong += std::abs(expected - site.all.touched());
     predicted += expected;
   }
-  return predicted == 0 ? 1 : std::min(1.0, wrong / predicted);
+  return predicted == 0 ? 1 : std::clamp(wrong / predicted, kLeastError, 1.0);
 }
 
 }  // namespace faultline::replay
