@@ -110,7 +110,10 @@ void FaultTouches::leave(const Live& live, std::uint32_t last_event) {
   auto touched = [&](std::size_t i) { return i < live.pages.size() && live.pages[i] >= Page::read; };
   SiteTouches::Block seen;
   for (std::size_t i = 0; i < live.pages.size(); ++i) {
-    const std::uint64_t begin = offset_of(first + (i << kPageShift)), stop = offset_of(first + ((i + 1) << kPageShift));
+    const std::uint64_t begin = offset_of(first + (i << kPageShift));
+    std::uint64_t stop = offset_of(first + ((i + 1) << kPageShift));
+    // The page of a mapped chunk's header: where the next one is not touched, what is used ends somewhere in this one.
+    if (i == 0 && block.mmapped && !touched(1)) stop = offset_of(first + kPageSize / 2);
     if (live.pages[i] == Page::unknown) {
       if (stop > block.kept) {
         const std::uint64_t from = std::max(begin, block.kept);
