@@ -9,6 +9,7 @@
 #include "replay/fault_split.h"
 #include "replay/fault_touches.h"
 #include "replay/heap_pages.h"
+#include "replay/mapping_area.h"
 #include "replay/observed_rss.h"
 #include "replay/rest.h"
 #include "replay/thread_arenas.h"
@@ -318,6 +319,7 @@ class Loader {
       if (heap.death_ns == ~std::uint64_t{0}) live_chunks.push_back(heap);
     model_.finish(program_, residency);
     fault_touches_.finish(program_);
+    program_.mapping_top = mapping_area_top(process_, calls_, spans_.empty() ? ~std::uint64_t{0} : spans_.front().birth_ns);
 
     std::vector<Mapping> exit_mappings = process_.exit_seen ? parse_smaps(process_.exit_maps) : std::vector<Mapping>{};
     AddressRange heap{page_floor(process_.initial_brk), page_ceil(highest_block_)};

@@ -136,6 +136,7 @@ struct Program {
   std::uint64_t initial_brk = 0;
   int cpus_online = 1;
   std::uint64_t thp_madvise_bytes = 0;          // huge page size if THP is "madvise", else 0
+  std::uint64_t mapping_top = 0;                // where a what-if puts malloc's first mapping, its end; 0: not known
   bool break_known = true;                      // libc had asked for the break before the first allocation
   bool thp_always = false;                      // every mapping gets huge pages
   std::string tunables;

@@ -19,8 +19,9 @@ struct Slot {
   std::uint64_t size = 0;
 };
 
-mm::AddressSpace::Layout layout_of(const Program& program) {
+mm::AddressSpace::Layout layout_of(const Program& program, Placement placement) {
   mm::AddressSpace::Layout layout;
+  if (placement == Placement::own && program.mapping_top != 0) layout.mmap_base = VirtAddr(program.mapping_top);
   layout.start_brk = VirtAddr(program.initial_brk);
   return layout;
 }
@@ -38,7 +39,7 @@ class Replay {
         placement_(placement),
         timed_(touches == Touches::by_faults),
         watch_(watch),
-        space_(frames_, profile_of(program), layout_of(program)),
+        space_(frames_, profile_of(program), layout_of(program, placement)),
         twin_(space_, program.initial_brk),
         memory_(twin_, watch ? heap::LogMode::records : heap::LogMode::counts_only),
         heap_(memory_, parameters),
