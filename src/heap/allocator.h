@@ -28,6 +28,12 @@ class Allocator {
       : host_(parent.host_), common_(memory, parent.common_), headers_(memory),
         arenas_(common_, host_, parent.arenas_, forking == nullptr ? kNoArena : forking->arena) {}
 
+  void assign(const Allocator& saved) {  // of the same memory; its threads are the caller's
+    host_ = saved.host_;
+    common_.assign(saved.common_);
+    arenas_.assign(saved.arenas_);
+  }
+
   void first_thread(Thread& thread) {  // the one whose call initialises malloc: it gets the main arena
     arenas_.attach(thread.arena, kMainArena);
   }

@@ -27,6 +27,18 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
+  void assign(const Arena& saved) {  // of the same memory
+    bins_.assign(saved.bins_);
+    fastbins_.assign(saved.fastbins_);
+    segments_ = saved.segments_;
+    top_ = saved.top_;
+    last_remainder_ = saved.last_remainder_;
+    heap_start_ = saved.heap_start_;
+    contiguous_ = saved.contiguous_;
+    system_mem_ = saved.system_mem_;
+    max_system_mem_ = saved.max_system_mem_;
+  }
+
   // A Tcache* below is the calling thread's cache or nullptr while it has none: frees inside the arena go there too.
 
   // A block for a request, never taken from the cache directly. User address, 0 for ENOMEM.

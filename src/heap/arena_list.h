@@ -62,6 +62,24 @@ class ArenaList {
   ArenaList(const ArenaList&) = delete;
   ArenaList& operator=(const ArenaList&) = delete;
 
+  void assign(const ArenaList& saved) {  // of the same memory
+    for (ArenaId id = saved.linked_; id < linked_; ++id) {
+      host_.destroy(entries_[id]);
+      entries_[id] = nullptr;
+    }
+    for (ArenaId id = 0; id < saved.linked_; ++id) {
+      if (id >= linked_) entries_[id] = host_.template make<Entry>(common_, id);
+      entries_[id]->arena.assign(saved.entries_[id]->arena);
+      entries_[id]->attached_threads = saved.entries_[id]->attached_threads;
+      entries_[id]->next_free = saved.entries_[id]->next_free;
+    }
+    linked_ = saved.linked_;
+    counted_ = saved.counted_;
+    limit_ = saved.limit_;
+    free_ = saved.free_;
+    next_to_use_ = saved.next_to_use_;
+  }
+
   std::uint32_t size() const { return linked_; }
   Entry& at(ArenaId id) { return *entries_[id]; }
   const Entry& at(ArenaId id) const { return *entries_[id]; }

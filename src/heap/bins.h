@@ -20,6 +20,11 @@ class Bins {
   Bins(Memory& memory, const Bins& parent)
       : memory_(memory), headers_(memory), heads_(parent.heads_), nonempty_(parent.nonempty_) {}
 
+  void assign(const Bins& saved) {  // of the same memory
+    heads_ = saved.heads_;
+    nonempty_ = saved.nonempty_;
+  }
+
   static constexpr Address token(unsigned index) { return Address{index} << 4; }
   static constexpr bool is_token(Address link) { return link < (Address{kBinCount} << 4); }
 

@@ -16,6 +16,12 @@ struct Common {
   Common(Memory& on, const Common& parent)
       : memory(on), version(parent.version), settings(parent.settings), mapped(on, parent.mapped), heaps(on, settings, parent.heaps) {}
 
+  void assign(const Common& saved) {  // of the same memory
+    settings = saved.settings;
+    mapped.assign(saved.mapped);
+    heaps.assign(saved.heaps);
+  }
+
   Memory& memory;
   const Version version;
   Settings settings;

@@ -17,6 +17,11 @@ class Fastbins {
   Fastbins(Memory& memory, const Fastbins& parent)
       : maybe_nonempty(parent.maybe_nonempty), memory_(memory), heads_(parent.heads_) {}
 
+  void assign(const Fastbins& saved) {  // of the same memory
+    heads_ = saved.heads_;
+    maybe_nonempty = saved.maybe_nonempty;
+  }
+
   static constexpr unsigned index(std::uint64_t chunk_size) { return static_cast<unsigned>(chunk_size >> 4) - 2; }
   Address head(unsigned i) const { return heads_[i]; }
   Address next(Address chunk) const { return memory_.load_word(chunk + 16); }

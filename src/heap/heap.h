@@ -30,6 +30,15 @@ class Heap {
   Heap(const Heap&) = delete;
   Heap& operator=(const Heap&) = delete;
 
+  // Everything but the words in memory becomes as it is in `saved`, a heap over the same memory: for going back in time.
+  void assign(const Heap& saved) {
+    allocator_.assign(saved.allocator_);
+    threads_.clear();
+    for (const auto& [id, thread] : saved.threads_) threads_.emplace(id, std::make_unique<Thread>(*thread));
+    initialised_ = saved.initialised_;
+    last_ = nullptr;
+  }
+
   Address malloc(ThreadId thread, std::uint64_t size) { return allocator_.malloc(at(thread), size); }
   Address calloc(ThreadId thread, std::uint64_t count, std::uint64_t size) { return allocator_.calloc(at(thread), count, size); }
   Address realloc(ThreadId thread, Address old, std::uint64_t size) {

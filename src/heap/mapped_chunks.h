@@ -18,6 +18,12 @@ class MappedChunks {
   MappedChunks(Memory& memory, const MappedChunks& parent)
       : memory_(memory), headers_(memory), book_(parent.book_), count_(parent.count()), bytes_(parent.bytes()) {}
 
+  void assign(const MappedChunks& saved) {  // of the same memory
+    book_ = saved.book_;
+    count_ = saved.count();
+    bytes_ = saved.bytes();
+  }
+
   // The new chunk, or 0 when the kernel refuses. Explicit huge pages are tried first where they are set and fit.
   Address allocate(std::uint64_t chunk_size, const Settings& settings) {
     if (const std::uint64_t huge = settings.explicit_huge_page; huge != 0 && chunk_size >= huge) {

@@ -33,6 +33,11 @@ class ThreadHeaps {
       : memory_(memory), settings_(settings), header_(parent.header_), bases_(parent.bases_),
         hint_(parent.hint_.load(std::memory_order_relaxed)) {}
 
+  void assign(const ThreadHeaps& saved) {  // of the same memory
+    bases_ = saved.bases_;
+    hint_ = saved.hint_.load(std::memory_order_relaxed);
+  }
+
   std::uint64_t header_bytes() const { return header_; }
   // All heaps have one size: four huge pages where those are used explicitly.
   std::uint64_t heap_bytes() const {

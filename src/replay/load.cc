@@ -1,6 +1,7 @@
 #include "replay/load.h"
 
 #include <algorithm>
+#include <deque>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -11,6 +12,8 @@
 #include "replay/heap_pages.h"
 #include "replay/mapping_area.h"
 #include "replay/observed_rss.h"
+#include "replay/order/lock_order.h"
+#include "replay/order/put_in_order.h"
 #include "replay/rest.h"
 #include "replay/thread_arenas.h"
 #include "replay/touch_model.h"
@@ -27,6 +30,8 @@ struct LiveBlock {
 };
 
 constexpr std::uint64_t kMadvDontNeed = 4;
+constexpr std::size_t kSlotRest = 16384;         // more events than an order is looked for in at once
+constexpr std::uint64_t kShortestCallNs = 300;   // events without a duration were shorter than the recorder's resolution
 
 std::uint64_t asked_bytes(const trace::HeapEvent& event) {
   return event.op == HeapOp::calloc ? event.a * event.b : event.a;
@@ -90,7 +95,8 @@ class Loader {
   ThreadArenas arenas_;
   FaultTouches fault_touches_;
   AddressMap<LiveBlock> live_;
-  std::vector<std::uint32_t> free_slots_;
+  std::deque<std::uint32_t> free_slots_;
+  EventTimes times_;  // of programs with threads
   std::vector<ChunkSpan> spans_;
   std::unordered_map<trace::Tid, std::uint16_t> thread_index_;
   std::unordered_map<trace::Tid, std::vector<const trace::TouchObservation*>> touches_by_thread_;
@@ -132,9 +138,12 @@ class Loader {
   }
 
   std::uint32_t take_slot() {
-    if (free_slots_.empty()) return program_.slots++;
-    const std::uint32_t slot = free_slots_.back();
-    free_slots_.pop_back();
+    // With threads about, a slot rests before it is used again: events that overlapped may yet change places.
+    const bool rests = program_.threads.size() > 1;
+    if (free_slots_.size() <= (rests ? kSlotRest : 0)) return program_.slots++;
+    const std::uint32_t slot = rests ? free_slots_.front() : free_slots_.back();
+    if (rests) free_slots_.pop_front();
+    else free_slots_.pop_back();
     return slot;
   }
 
@@ -259,7 +268,14 @@ class Loader {
         break;
     }
     add_calls(event, raw);
+    if (program_.threads.size() > 1) note_time(raw);
     program_.events.push_back(event);
+  }
+
+  void note_time(const trace::HeapEvent& raw) {
+    if (times_.begin_ns.empty()) times_.first = static_cast<std::uint32_t>(program_.events.size());
+    times_.begin_ns.push_back(raw.begin_ns);
+    times_.length_ns.push_back(static_cast<std::uint32_t>(std::clamp<std::uint64_t>(raw.end_ns - raw.begin_ns, kShortestCallNs, 1U << 31)));
   }
 
   void add_calls(Event& event, const trace::HeapEvent& raw) {
@@ -328,9 +344,19 @@ class Loader {
     for (const trace::MemoryCall& call : calls_)
       if (call.kind == trace::CallKind::brk) heap.end = std::max(heap.end, page_ceil(static_cast<std::uint64_t>(call.result)));
     find_thread_exits();
-    observe_faults(heap, exit_mappings, live_chunks, residency);
     for (std::size_t i = 0; i < program_.threads.size(); ++i) program_.threads[i].arena = arenas_.arena_of(static_cast<std::uint16_t>(i));
     program_.arenas = arenas_.count();
+    order_events();
+    observe_faults(heap, exit_mappings, live_chunks, residency);
+  }
+
+  void order_events() {
+    if (program_.threads.size() < 2 || !program_.calls_exact || program_.lost_events != 0) return;
+    const OrderFound found = find_lock_order(program_, times_);
+    program_.reordered = found.moved;
+    program_.order_explains_all = found.explains_all;
+    if (!found.order.empty()) put_in_order(program_, found.order);
+    times_ = {};
   }
 
   std::vector<std::uint64_t> note_recorder_pages(std::span<const FaultArea> areas) {

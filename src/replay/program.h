@@ -148,6 +148,8 @@ struct Program {
   trace::MachineCosts costs;
   std::uint64_t wall_ns = 0;
   std::uint64_t unknown_frees = 0, failed = 0, lost_events = 0;
+  std::uint64_t reordered = 0;      // events of threads that stand where addresses and calls put them, not time stamps
+  bool order_explains_all = true;   // false: from some point on no order of overlapping events was found to fit
 
   std::uint64_t size_of(const Event& event) const { return event.flags & kWide ? wide_sizes[event.size] : event.size; }
   std::uint64_t rest_end_pages() const { return rest.empty() ? 0 : rest.back().pages; }

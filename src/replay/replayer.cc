@@ -6,6 +6,7 @@
 #include "heap/on/twin_memory.h"
 #include "mm/phys/frame_table.h"
 #include "mm/space/address_space.h"
+#include "replay/thread_lives.h"
 
 namespace faultline::replay {
 namespace {
@@ -32,6 +33,11 @@ mm::KernelProfile profile_of(const Program& program) {
   return profile;
 }
 
+bool same_arena_limits(const Program& program, const heap::Parameters& parameters) {
+  const heap::Tunables recorded = recorded_parameters(program).tunables;
+  return parameters.tunables.arena_max == recorded.arena_max && parameters.tunables.arena_test == recorded.arena_test;
+}
+
 class Replay {
  public:
   Replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch, Touches touches)
@@ -44,31 +50,23 @@ class Replay {
         memory_(twin_, watch ? heap::LogMode::records : heap::LogMode::counts_only),
         heap_(memory_, parameters),
         slots_(program.slots),
-        arenas_(program.arenas, heap::kNoArena),
-        begun_(program.threads.size()) {
-    const heap::Tunables recorded = recorded_parameters(program).tunables;
-    same_arenas_ = parameters.tunables.arena_max == recorded.arena_max && parameters.tunables.arena_test == recorded.arena_test;
-    arenas_[0] = heap::kMainArena;
-  }
+        lives_(program, same_arena_limits(program, parameters)) {}
 
   Prediction run() {
     for (std::size_t i = 0; i < program_.events.size(); ++i) {
       const Event& event = program_.events[i];
       if (event.time >= next_rest_time_) advance_rest(event.time);
       if (i == next_break_event_) move_foreign_break(i);
-      while (next_exit_ < program_.thread_exits.size() && program_.thread_exits[next_exit_].event <= i) {
-        end_thread(program_.thread_exits[next_exit_++].thread);
-        tally();  // made between events: part of no event's calls
-      }
+      if (lives_.end_threads(i, heap_)) tally();  // made between events: part of no event's calls
       std::size_t calls_end = next_call_;
       while (calls_end < program_.calls.size() && program_.calls[calls_end].event == i) ++calls_end;
       if (event.flags & (kUnknown | kFailed)) {
         skip(event);
       } else {
         if (placement_ == Placement::recorded) place(event, calls_end);
-        if (!begun_[event.thread]) [[unlikely]] begin_thread(event.thread);
+        lives_.begin(event.thread, heap_);
         const std::uint64_t result = apply(event);
-        if (!begun_[event.thread]) [[unlikely]] note_arena(event.thread);
+        lives_.begun(event.thread, heap_);
         if (watch_ != nullptr) {
           watch_->after(i, event, result, memory_.records());
           tally();
@@ -93,11 +91,9 @@ class Replay {
   Memory memory_;
   heap::Heap<Memory> heap_;
   std::vector<Slot> slots_;
-  std::vector<heap::ArenaId> arenas_;  // the model's, by recorded arena
-  std::vector<bool> begun_;            // by thread: it has its arena
-  bool same_arenas_ = true;            // what limits arenas is set as it was when recorded
+  ThreadLives lives_;
   CallCounts counted_;
-  std::size_t next_call_ = 0, next_touch_ = 0, next_rest_ = 0, next_break_ = 0, next_exit_ = 0;
+  std::size_t next_call_ = 0, next_touch_ = 0, next_rest_ = 0, next_break_ = 0;
   std::size_t next_timed_block_ = 0, next_timed_touch_ = 0;
   std::uint64_t usual_faults_ = 0, guessed_faults_ = 0;
   std::uint32_t next_rest_time_ = 0;
@@ -105,25 +101,6 @@ class Replay {
   std::uint64_t failed_ = 0;
   std::uint64_t peak_pages_ = 0;
   std::uint32_t peak_time_ = 0;
-
-  // Which arena a thread got hung on which were free or locked at that moment: the recording knows. Under other limits the
-  // rules of arena_get2 decide, with every lock free.
-  void begin_thread(std::uint16_t thread) {
-    const std::uint32_t recorded = program_.threads[thread].arena;
-    if (!same_arenas_ || recorded == kUnknownArena || arenas_[recorded] == heap::kNoArena) return;
-    heap_.use_arena(thread, arenas_[recorded]);
-  }
-  void note_arena(std::uint16_t thread) {
-    const heap::ArenaId own = heap_.arena_of(thread);
-    if (own == heap::kNoArena) return;
-    begun_[thread] = true;
-    const std::uint32_t recorded = program_.threads[thread].arena;
-    if (recorded != kUnknownArena && arenas_[recorded] == heap::kNoArena) arenas_[recorded] = own;
-  }
-  void end_thread(std::uint16_t thread) {
-    heap_.thread_exit(thread);
-    begun_[thread] = false;
-  }
 
   void advance_rest(std::uint32_t time) {
     for (; next_rest_ < program_.rest.size() && program_.rest[next_rest_].time <= time; ++next_rest_) {
