@@ -16,6 +16,7 @@
 #include "replay/order/put_in_order.h"
 #include "replay/rest.h"
 #include "replay/thread_arenas.h"
+#include "replay/thread_exits.h"
 #include "replay/touch_model.h"
 
 namespace faultline::replay {
@@ -29,7 +30,6 @@ struct LiveBlock {
   TouchModel::Block touch;
 };
 
-constexpr std::uint64_t kMadvDontNeed = 4;
 constexpr std::size_t kSlotRest = 16384;         // more events than an order is looked for in at once
 constexpr std::uint64_t kShortestCallNs = 300;   // events without a duration were shorter than the recorder's resolution
 
@@ -343,7 +343,7 @@ class Loader {
       if (mapping.name == "[heap]") heap.end = std::max(heap.end, mapping.end);
     for (const trace::MemoryCall& call : calls_)
       if (call.kind == trace::CallKind::brk) heap.end = std::max(heap.end, page_ceil(static_cast<std::uint64_t>(call.result)));
-    find_thread_exits();
+    if (program_.calls_exact) program_.thread_exits = find_thread_exits(program_, calls_, process_.pid);
     for (std::size_t i = 0; i < program_.threads.size(); ++i) program_.threads[i].arena = arenas_.arena_of(static_cast<std::uint16_t>(i));
     program_.arenas = arenas_.count();
     order_events();
@@ -368,25 +368,6 @@ class Loader {
       program_.observed.recorder_fault_times.push_back(static_cast<std::uint32_t>(faults_[i].time_ns / program_.time_unit_ns));
     }
     return times;
-  }
-
-  // The end of a thread is not recorded, but seen: having emptied its cache, it gives its own stack back with
-  // madvise(MADV_DONTNEED) (start_thread in nptl/pthread_create.c), and that is the last call it makes.
-  void find_thread_exits() {
-    if (!program_.calls_exact) return;
-    std::unordered_map<trace::Tid, const trace::MemoryCall*> last_call;
-    for (const trace::MemoryCall& call : calls_) last_call[call.tid] = &call;
-    std::vector<std::uint32_t> last_event(program_.threads.size());
-    for (const Event& event : program_.events) last_event[event.thread] = event.time;
-    for (const auto& [tid, call] : last_call) {
-      const auto thread = thread_index_.find(tid);
-      if (thread == thread_index_.end() || call->kind != trace::CallKind::madvise || call->args[2] != kMadvDontNeed) continue;
-      const auto time = static_cast<std::uint32_t>(call->begin_ns / program_.time_unit_ns);
-      if (tid == process_.pid || time < last_event[thread->second]) continue;
-      const auto after = std::partition_point(program_.events.begin(), program_.events.end(), [&](const Event& e) { return e.time <= time; });
-      program_.thread_exits.push_back({static_cast<std::uint32_t>(after - program_.events.begin()), thread->second});
-    }
-    std::sort(program_.thread_exits.begin(), program_.thread_exits.end(), [](const ThreadExit& x, const ThreadExit& y) { return x.event < y.event; });
   }
 
   void observe_faults(AddressRange heap, const std::vector<Mapping>& exit_mappings, const std::vector<ChunkSpan>& live_chunks,

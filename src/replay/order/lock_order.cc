@@ -25,7 +25,7 @@ constexpr std::uint64_t kStoppedNs = 20'000;   // a call that took longer was no
 constexpr std::size_t kMostGroup = 64;         // events of its thread that go along
 constexpr std::uint32_t kLookAhead = 400;       // an order that gets so far beyond the difference is taken at once
 constexpr std::uint32_t kMostTries = 2000;      // for one difference
-constexpr std::uint64_t kMostSteps = 50'000'000;  // events replayed in trials, in all
+constexpr std::uint64_t kMostSteps = 150'000'000;  // events replayed in trials, in all
 
 class LockOrder {
  public:
