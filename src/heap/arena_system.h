@@ -59,6 +59,7 @@ Address Arena<Memory>::grow(Tcache* tcache, std::uint64_t nb) {
     grow_by_break(tcache, nb);
   } else if (!grow_in_heaps(tcache, nb) && !maps) {
     if (const Address chunk = common_.mapped.allocate_plain(nb, settings_)) return user_of(chunk);
+    if (common_.version.grows_heap_twice) grow_in_heaps(tcache, nb);
   }
   if (system_mem_ > max_system_mem_) max_system_mem_ = system_mem_;
   return top_ == 0 ? 0 : carve_top(nb);

@@ -29,6 +29,7 @@ Version glibc_2_31() {
   v.swapped_brk_fallback = false;
   v.heap_info_keeps_page = false;
   v.caps_mmap_threshold = true;
+  v.grows_heap_twice = true;
   v.has_hugetlb = false;
   return v;
 }

@@ -13,6 +13,7 @@ struct Version {
   bool swapped_brk_fallback = true;     // 2.35-2.37: where the break is refused, minimum and page size change places
   bool heap_info_keeps_page = true;     // 2.35: a thread arena's first block lies 16 bytes further on
   bool caps_mmap_threshold = false;     // until 2.34: mmap_threshold above 32 MiB is refused
+  bool grows_heap_twice = false;        // until 2.34: a thread arena tries its heaps again where not even a mapping was had
   bool has_hugetlb = true;              // 2.35: the tunable glibc.malloc.hugetlb
   bool realloc_keeps_fitting = false;   // 2.38: realloc returns what fits (slack of 15 bytes, of a page if mmapped) untouched
   bool memalign_takes_cached = false;   // 2.38: an aligned block of the thread's cache will do

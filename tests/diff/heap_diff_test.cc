@@ -3,6 +3,7 @@
 // arguments, in order; now and then all chunk headers and the set of pages that malloc itself has touched.
 //
 //   FAULTLINE_HEAP_OPS   how many operations in all      FAULTLINE_HEAP_SEED   where to begin; printed on failure
+//   FAULTLINE_HEAP_DRIVER and FAULTLINE_HEAP_VERSION: heap_driver linked with another glibc, and which one that is
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/assert.h"
 #include "heap_compare.h"
 
 namespace faultline::diff {
@@ -54,6 +56,19 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   return text != nullptr ? std::strtoull(text, nullptr, 0) : otherwise;
 }
 
+std::string driver() {
+  const char* const path = std::getenv("FAULTLINE_HEAP_DRIVER");
+  return path != nullptr ? path : HEAP_DRIVER;
+}
+
+heap::Version version() {
+  const char* const name = std::getenv("FAULTLINE_HEAP_VERSION");
+  if (name == nullptr) return {};
+  const auto named = heap::Version::named(name);
+  FL_ASSERT(named);
+  return *named;
+}
+
 std::string first_line(const char* path) {
   std::ifstream file(path);
   std::string line;
@@ -67,6 +82,7 @@ bool thp_is(const char* mode) {
 
 heap::Parameters parameters_for(const std::string& tunables) {
   heap::Parameters parameters;
+  parameters.version = version();
   parameters.cpus_online = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   parameters.strict_overcommit = first_line("/proc/sys/vm/overcommit_memory") == "2";
   parameters.tunables = heap::Tunables::from_environment(tunables, {});
@@ -94,7 +110,7 @@ void on_abort(int) {
 
 Result<std::optional<Difference>> run_once(const Case& c, const std::vector<Op>& ops) {
   const bool residency = c.tunables.find("hugetlb") == std::string::npos && !thp_is("[always]");
-  FL_TRY(const DriverRun run, DriverRun::start(HEAP_DRIVER, c.tunables, ops, residency));
+  FL_TRY(const DriverRun run, DriverRun::start(driver(), c.tunables, ops, residency));
   return compare(run, ops, parameters_for(c.tunables));
 }
 
@@ -142,7 +158,7 @@ TEST(HeapDiff, ModelEqualsGlibc) {
     }
     const std::vector<Op> ops = make_trace(seed, running.style, kOps);
     const bool residency = running.tunables.find("hugetlb") == std::string::npos && !thp_is("[always]");
-    const auto run = DriverRun::start(HEAP_DRIVER, running.tunables, ops, residency);
+    const auto run = DriverRun::start(driver(), running.tunables, ops, residency);
     if (!run && run.error().message().starts_with("SKIP")) GTEST_SKIP() << run.error().message();
     ASSERT_TRUE(run) << "seed " << seed << ", style " << name_of(running.style) << ", '" << running.tunables << "': " << run.error().message();
     const auto difference = compare(*run, ops, parameters_for(running.tunables));
