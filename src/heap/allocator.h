@@ -65,10 +65,13 @@ class Allocator {
 
  private:
   enum class Retry : std::uint8_t { when_threaded, always };
+  struct Room {  // a new arena's first heap has at least: on the first try, and on the second (memalign forgets the alignment)
+    std::uint64_t first, again;
+  };
 
   // take(Arena&) in the thread's arena, and where that gives nothing in another one; map() if there is no arena at all.
   template <class Take, class Map>
-  Address in_arena(Thread& thread, std::uint64_t request, Retry retry, Take take, Map map);
+  Address in_arena(Thread& thread, Room room, Retry retry, Take take, Map map);
   Address map_only(std::uint64_t request);
   Tcache* cache(Thread& thread);  // creates it if need be; nullptr only when that failed, or the thread is ending
   Address take_cached(Thread& thread, std::uint64_t slot) { return thread.cache.get(common_.memory, slot); }

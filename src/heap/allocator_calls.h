@@ -9,13 +9,13 @@ namespace faultline::heap {
 
 template <MemoryProvider Memory, class Host>
 template <class Take, class Map>
-Address Allocator<Memory, Host>::in_arena(Thread& thread, std::uint64_t request, Retry retry, Take take, Map map) {
+Address Allocator<Memory, Host>::in_arena(Thread& thread, Room room, Retry retry, Take take, Map map) {
   if (retry == Retry::when_threaded && host_.single_threaded()) return take(arenas_.main().arena);
-  Entry* entry = arenas_.acquire(thread.arena, request);
+  Entry* entry = arenas_.acquire(thread.arena, room.first);
   if (entry == nullptr) return map();
   Address user = take(entry->arena);
   if (user == 0) {
-    entry = arenas_.retry(thread.arena, *entry, request);
+    entry = arenas_.retry(thread.arena, *entry, room.again);
     user = entry == nullptr ? map() : take(entry->arena);
   }
   if (entry != nullptr) entry->mutex.unlock();
@@ -34,7 +34,7 @@ Tcache* Allocator<Memory, Host>::cache(Thread& thread) {
   if (thread.cache.ready) [[likely]] return &thread.cache;
   if (thread.ending) return nullptr;
   const Address structure = in_arena(
-      thread, kTcacheStruct, Retry::always, [](Arena<Memory>& arena) { return arena.allocate(nullptr, kTcacheStruct); },
+      thread, {kTcacheStruct, kTcacheStruct}, Retry::always, [](Arena<Memory>& arena) { return arena.allocate(nullptr, kTcacheStruct); },
       [this] { return map_only(kTcacheStruct); });
   if (structure == 0) return nullptr;
   common_.memory.clear(structure, kTcacheStruct);
@@ -51,7 +51,7 @@ Address Allocator<Memory, Host>::malloc(Thread& thread, std::uint64_t size) {
   if (has_cached(thread, slot)) [[likely]] return take_cached(thread, slot);
   Tcache* const tcache = cache(thread);
   return in_arena(
-      thread, size, Retry::when_threaded, [&](Arena<Memory>& arena) { return arena.allocate(tcache, size); },
+      thread, {size, size}, Retry::when_threaded, [&](Arena<Memory>& arena) { return arena.allocate(tcache, size); },
       [&] { return map_only(size); });
 }
 
@@ -75,7 +75,7 @@ Address Allocator<Memory, Host>::calloc(Thread& thread, std::uint64_t count, std
   std::uint64_t used = 0;
   bool first_try = true;
   const Address user = in_arena(
-      thread, bytes, Retry::when_threaded,
+      thread, {bytes, bytes}, Retry::when_threaded,
       [&](Arena<Memory>& arena) {
         if (first_try) {  // a second try in another arena is not compared with that one's top
           old_top = arena.top();
@@ -190,7 +190,7 @@ Address Allocator<Memory, Host>::memalign(Thread& thread, std::uint64_t alignmen
   }
   Tcache* const tcache = thread.cache.ready ? &thread.cache : nullptr;
   return in_arena(
-      thread, size + alignment + kMinChunk, Retry::when_threaded,
+      thread, {size + alignment + kMinChunk, size}, Retry::when_threaded,
       [&](Arena<Memory>& arena) { return arena.allocate_aligned(tcache, alignment, size); },
       [&]() -> Address {
         if (nb == 0 || alignment > kMaxRequest - nb) return 0;

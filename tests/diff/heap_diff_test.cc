@@ -233,6 +233,12 @@ TEST(HeapDiff, FencedTopCanTrimTheNewOne) {
                                            {kOpMalloc, 1, 0, 140000, 0}, {kOpWalk, 0, 0, 0, 0}});
 }
 
+// The main arena has no memory for an aligned block: the arena made for a second try is sized without the alignment.
+TEST(HeapDiff, ASecondArenaForAnAlignedBlockForgetsTheAlignment) {
+  expect_equal("", {{kOpMalloc, 1, 2, 100, 0}, {kOpMalloc, 2, 0, 100, 0}, {kOpRefuse, 0, 0, kRefuseBrk | kRefuseMmap, 2},
+                    {kOpPosixMemalign, 3, 0, 65536, 100000}, {kOpWalk, 3, 0, 0, 0}, {kOpFree, 3, 0, 0, 0}});
+}
+
 // Refused breaks: the first mapping is rounded to 1 MiB, the later ones are not.
 TEST(HeapDiff, RefusedBreaksBecomeMappings) {
   std::vector<Op> ops{{kOpMalloc, 0, 0, 100, 0}, {kOpRefuse, 0, 0, kRefuseBrk, 1000}};
