@@ -235,7 +235,7 @@ TEST(HeapDiff, FencedTopCanTrimTheNewOne) {
 
 // The main arena has no memory for an aligned block: the arena made for a second try is sized without the alignment.
 TEST(HeapDiff, ASecondArenaForAnAlignedBlockForgetsTheAlignment) {
-  expect_equal("", {{kOpMalloc, 1, 2, 100, 0}, {kOpMalloc, 2, 0, 100, 0}, {kOpRefuse, 0, 0, kRefuseBrk | kRefuseMmap, 2},
+  expect_equal("", {{kOpMalloc, 1, 2, 100, 0}, {kOpMalloc, 2, 0, 100, 0}, {kOpRefuse, 0, 0, kRefuseBrk | kRefuseMmap, 3},
                     {kOpPosixMemalign, 3, 0, 65536, 100000}, {kOpWalk, 3, 0, 0, 0}, {kOpFree, 3, 0, 0, 0}});
 }
 

@@ -36,9 +36,9 @@ class Generator {
   }
 
   std::vector<Op> run() {
-    // A heap that does not start on a page. (Off 16 bytes and with a refused brk later on, glibc aborts; also off a page
-    // where the brk that would align its end is refused: with threads that can happen to the main heap's first growth.)
-    if (random_.chance(8) && style_ != Style::arena_refusals) add(kOpSbrk, 0, style_ == Style::refusals ? 16 * random_.between(1, 500) : random_.between(1, 9000));
+    // A heap that does not start on a page. (Where the brk that would then align its end is refused, glibc aborts.)
+    const bool refuses = style_ == Style::refusals || style_ == Style::arena_refusals;
+    if (random_.chance(8)) add(kOpSbrk, 0, refuses ? 4096 * random_.between(1, 9) : random_.between(1, 9000));
     while (ops_.size() < op_count_) {
       if ((style_ == Style::storm || style_ == Style::arena_storm) && random_.chance(20)) storm();
       else step();
