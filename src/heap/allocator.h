@@ -38,6 +38,14 @@ class Allocator {
     arenas_.attach(thread.arena, kMainArena);
   }
 
+  // The first part of malloc and of free: what the thread's cache does alone, inlined where speed counts. 0, or false,
+  // where it cannot.
+  Address malloc_cached(Thread& thread, std::uint64_t size) {
+    const std::uint64_t slot = Tcache::index(chunk_size_for(size));  // of no list, if that was 0
+    return thread.cache.has(slot) ? thread.cache.get(common_.memory, slot) : 0;
+  }
+  bool free_cached(Thread& thread, Address user);
+
   Address malloc(Thread& thread, std::uint64_t size);
   Address calloc(Thread& thread, std::uint64_t count, std::uint64_t size);
   Address realloc(Thread& thread, Address old, std::uint64_t size);
@@ -74,10 +82,6 @@ class Allocator {
   Address in_arena(Thread& thread, Room room, Retry retry, Take take, Map map);
   Address map_only(std::uint64_t request);
   Tcache* cache(Thread& thread);  // creates it if need be; nullptr only when that failed, or the thread is ending
-  Address take_cached(Thread& thread, std::uint64_t slot) { return thread.cache.get(common_.memory, slot); }
-  bool has_cached(const Thread& thread, std::uint64_t slot) const {
-    return slot < common_.settings.tcache_bins && thread.cache.ready && thread.cache.count(slot) > 0;
-  }
   void free_chunk(Tcache* tcache, Address chunk, std::uint64_t head);
   void release_mapped(Address chunk);
   Address realloc_mapped(Thread& thread, Address chunk, std::uint64_t size, std::uint64_t nb);

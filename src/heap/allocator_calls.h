@@ -45,10 +45,8 @@ Tcache* Allocator<Memory, Host>::cache(Thread& thread) {
 
 template <MemoryProvider Memory, class Host>
 Address Allocator<Memory, Host>::malloc(Thread& thread, std::uint64_t size) {
-  const std::uint64_t nb = chunk_size_for(size);
-  if (nb == 0) return 0;
-  const std::uint64_t slot = Tcache::index(nb);
-  if (has_cached(thread, slot)) [[likely]] return take_cached(thread, slot);
+  if (const Address user = malloc_cached(thread, size)) [[likely]] return user;
+  if (size > kMaxRequest) return 0;
   Tcache* const tcache = cache(thread);
   return in_arena(
       thread, {size, size}, Retry::when_threaded, [&](Arena<Memory>& arena) { return arena.allocate(tcache, size); },
@@ -64,8 +62,7 @@ Address Allocator<Memory, Host>::calloc(Thread& thread, std::uint64_t count, std
   if (common_.version.calloc_takes_cached) {
     const std::uint64_t nb = chunk_size_for(bytes);
     if (nb == 0) return 0;
-    if (const std::uint64_t slot = Tcache::index(nb); has_cached(thread, slot)) {
-      const Address user = take_cached(thread, slot);
+    if (const Address user = malloc_cached(thread, bytes)) {
       common_.memory.clear(user, nb - 8);
       return user;
     }
@@ -107,16 +104,27 @@ void Allocator<Memory, Host>::release_mapped(Address chunk) {
 template <MemoryProvider Memory, class Host>
 void Allocator<Memory, Host>::free_chunk(Tcache* tcache, Address chunk, std::uint64_t head) {
   Entry& entry = entry_of(chunk, head);
-  if (entry.arena.put_in_cache(tcache, chunk)) [[likely]] return;
+  if (entry.arena.put_in_cache(tcache, chunk)) return;
   if (host_.single_threaded()) return entry.arena.give_back(chunk);
   entry.mutex.lock();
   entry.arena.give_back(chunk);
   entry.mutex.unlock();
 }
 
+// A chunk of any arena. Where headers are trusted, its arena is not even looked up.
+template <MemoryProvider Memory, class Host>
+bool Allocator<Memory, Host>::free_cached(Thread& thread, Address user) {
+  const Address chunk = chunk_of_user(user);
+  const std::uint64_t head = headers_.head(chunk), size = head & ~kFlagBits;
+  if ((head & kMmapped) != 0 || !thread.cache.ready) return false;
+  check_chunk(chunk, size);
+  if constexpr (!trusts_headers<Memory>) entry_of(chunk, head).arena.check_placed(chunk, size);
+  return thread.cache.take_back(common_.memory, common_.settings, user, size);
+}
+
 template <MemoryProvider Memory, class Host>
 void Allocator<Memory, Host>::free(Thread& thread, Address user) {
-  if (user == 0) return;
+  if (user == 0 || free_cached(thread, user)) return;
   const Address chunk = chunk_of_user(user);
   const std::uint64_t head = headers_.head(chunk);
   if ((head & kMmapped) != 0) [[unlikely]] return release_mapped(chunk);
@@ -176,7 +184,7 @@ Address Allocator<Memory, Host>::realloc(Thread& thread, Address old, std::uint6
 template <MemoryProvider Memory, class Host>
 Address Allocator<Memory, Host>::take_aligned(Thread& thread, std::uint64_t alignment, std::uint64_t nb) {
   const std::uint64_t slot = Tcache::index(nb);
-  return has_cached(thread, slot) ? thread.cache.get_aligned(common_.memory, slot, alignment) : 0;
+  return thread.cache.has(slot) ? thread.cache.get_aligned(common_.memory, slot, alignment) : 0;
 }
 
 template <MemoryProvider Memory, class Host>

@@ -72,7 +72,7 @@ class Arena {
 
   // Asserts that a heap chunk of this size can be where it is said to be.
   void check_placed(Address chunk, std::uint64_t size) const {
-    FL_ASSERT(chunk % kChunkAlignment == 0 && size >= kMinChunk && size % kChunkAlignment == 0);
+    check_chunk(chunk, size);
     if (!is_main()) {
       FL_ASSERT(common_.heaps.base_of(chunk) == common_.heaps.base_of(chunk + size - 1));
     } else if constexpr (!trusts_headers<Memory>) {

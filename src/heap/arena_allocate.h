@@ -7,7 +7,7 @@ namespace faultline::heap {
 
 template <MemoryProvider Memory>
 Address Arena<Memory>::perturbed(Address user, std::uint64_t request) {
-  if (settings_.perturb != 0 && user != 0) [[unlikely]] memory_.clear(user, request);  // a memset of another byte
+  if (settings_.perturb != 0 && user != 0) [[unlikely]] fill(memory_, user, request, settings_.perturb ^ 0xff);
   return user;
 }
 

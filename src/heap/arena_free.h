@@ -48,7 +48,7 @@ std::uint64_t Arena<Memory>::merge_above(Address chunk, std::uint64_t size, Fili
 template <MemoryProvider Memory>
 void Arena<Memory>::free_merging(Address chunk, std::uint64_t size) {
   FL_ASSERT(chunk != top_ && headers_.prev_in_use(chunk + size));  // else it is free already
-  if (settings_.perturb != 0) memory_.clear(user_of(chunk), size - kChunkHeader);
+  if (settings_.perturb != 0) fill(memory_, user_of(chunk), size - kChunkHeader, settings_.perturb);
   trim_after_free(merge(chunk, size, Filing::by_version));
 }
 
@@ -69,12 +69,7 @@ template <MemoryProvider Memory>
 bool Arena<Memory>::put_in_cache(Tcache* tcache, Address chunk) const {
   const std::uint64_t size = headers_.size(chunk);
   check_placed(chunk, size);
-  const std::uint64_t slot = Tcache::index(size);
-  if (tcache == nullptr || slot >= settings_.tcache_bins) return false;
-  FL_ASSERT(!tcache->holds(memory_, user_of(chunk), slot));
-  if (tcache->count(slot) >= settings_.tcache_count) return false;
-  tcache->put(memory_, user_of(chunk), slot);
-  return true;
+  return tcache != nullptr && tcache->take_back(memory_, settings_, user_of(chunk), size);
 }
 
 template <MemoryProvider Memory>
@@ -82,7 +77,7 @@ void Arena<Memory>::give_back(Address chunk) {
   const std::uint64_t size = headers_.size(chunk);
   if (size > settings_.max_fast) return free_merging(chunk, size);
   FL_ASSERT(headers_.head(chunk + size) > kChunkHeader);
-  if (settings_.perturb != 0) memory_.clear(user_of(chunk), size - kChunkHeader);
+  if (settings_.perturb != 0) fill(memory_, user_of(chunk), size - kChunkHeader, settings_.perturb);
   const unsigned bin = Fastbins<Memory>::index(size);
   FL_ASSERT(fastbins_.head(bin) != chunk);
   fastbins_.push(chunk, bin);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 
 #include "heap/arena.h"
 
@@ -46,47 +47,42 @@ class ArenaList {
   }
   // After fork only the thread that forked is there: every other arena is free. glibc: __malloc_fork_unlock_child.
   ArenaList(Common<Memory>& common, Host& host, const ArenaList& parent, ArenaId own)
-      : common_(common), host_(host), cpus_(parent.cpus_), linked_(parent.linked_), counted_(parent.counted_),
+      : common_(common), host_(host), cpus_(parent.cpus_), linked_(parent.size()), counted_(parent.counted_),
         limit_(parent.limit_), next_to_use_(parent.next_to_use_) {
-    for (ArenaId id = 0; id < linked_; ++id) entries_[id] = host_.template make<Entry>(common_, parent.entries_[id]->arena);
-    if (own != kNoArena) entries_[own]->attached_threads = 1;
-    ArenaId id = kMainArena;
-    do {
-      if (id != own) push_free(id);
-      id = next(id);
-    } while (id != kMainArena);
+    for (ArenaId id = 0; id < size(); ++id) entries_[id] = host_.template make<Entry>(common_, parent.entries_[id]->arena);
+    only_thread(own);
   }
   ~ArenaList() {
-    for (ArenaId id = 0; id < linked_; ++id) host_.destroy(entries_[id]);
+    for (ArenaId id = 0; id < size(); ++id) host_.destroy(entries_[id]);
   }
   ArenaList(const ArenaList&) = delete;
   ArenaList& operator=(const ArenaList&) = delete;
 
   void assign(const ArenaList& saved) {  // of the same memory
-    for (ArenaId id = saved.linked_; id < linked_; ++id) {
+    for (ArenaId id = saved.size(); id < size(); ++id) {
       host_.destroy(entries_[id]);
       entries_[id] = nullptr;
     }
-    for (ArenaId id = 0; id < saved.linked_; ++id) {
-      if (id >= linked_) entries_[id] = host_.template make<Entry>(common_, id);
+    for (ArenaId id = 0; id < saved.size(); ++id) {
+      if (id >= size()) entries_[id] = host_.template make<Entry>(common_, id);
       entries_[id]->arena.assign(saved.entries_[id]->arena);
       entries_[id]->attached_threads = saved.entries_[id]->attached_threads;
       entries_[id]->next_free = saved.entries_[id]->next_free;
     }
-    linked_ = saved.linked_;
+    linked_.store(saved.size(), std::memory_order_release);
     counted_ = saved.counted_;
     limit_ = saved.limit_;
     free_ = saved.free_;
     next_to_use_ = saved.next_to_use_;
   }
 
-  std::uint32_t size() const { return linked_; }
+  std::uint32_t size() const { return linked_.load(std::memory_order_acquire); }
   Entry& at(ArenaId id) { return *entries_[id]; }
   const Entry& at(ArenaId id) const { return *entries_[id]; }
   Entry& main() { return *entries_[kMainArena]; }
   const Entry& main() const { return *entries_[kMainArena]; }
   // The order malloc_trim goes in: main, the newest, ... the oldest, and round.
-  ArenaId next(ArenaId id) const { return id == kMainArena ? linked_ - 1 : id - 1; }
+  ArenaId next(ArenaId id) const { return id == kMainArena ? size() - 1 : id - 1; }
 
   // The caller's thread keeps its arena in `own`. All of these return the arena locked, or nullptr when there is none.
   Entry* acquire(ArenaId& own, std::uint64_t request) {
@@ -118,6 +114,31 @@ class ArenaList {
     list_.unlock();
   }
 
+  // While a process with threads forks, nobody is inside an arena: the child finds all of them in order. The mutex of the
+  // list comes last, as in reuse(), which may find out about a new arena.
+  void lock_all() {
+    for (ArenaId locked = 0;;) {
+      for (const ArenaId known = size(); locked < known; ++locked) at(locked).mutex.lock();
+      list_.lock();
+      if (locked == size()) return;
+      list_.unlock();
+    }
+  }
+  void unlock_all() {
+    list_.unlock();
+    for (ArenaId id = 0; id < size(); ++id) at(id).mutex.unlock();
+  }
+  // In the child: its one thread has the arena `own`.
+  void only_thread(ArenaId own) {
+    free_ = kNoArena;
+    ArenaId id = kMainArena;
+    do {
+      at(id).attached_threads = id == own ? 1 : 0;
+      if (id != own) push_free(id);
+      id = next(id);
+    } while (id != kMainArena);
+  }
+
  private:
   Entry* choose(ArenaId& own, std::uint64_t request, ArenaId avoid) {
     list_.lock();
@@ -145,18 +166,21 @@ class ArenaList {
       if (settings.arena_max != 0) limit_ = settings.arena_max;
       else if (counted_ > settings.arena_test) limit_ = cpus_ >= 1 ? cpus_ * 8 : 16;
     }
-    return counted_ <= limit_ - 1 && linked_ < kMostArenas;  // no limit yet: 0 - 1 is larger than any number
+    return counted_ <= limit_ - 1 && size() < kMostArenas;  // no limit yet: 0 - 1 is larger than any number
   }
 
   Entry* create(ArenaId& own, std::uint64_t request) {
-    Entry* const entry = host_.template make<Entry>(common_, ArenaId{linked_});
+    const ArenaId id = size();
+    Entry* const entry = host_.template make<Entry>(common_, id);
+    if (entry == nullptr) return nullptr;
     if (!entry->arena.open(request)) {
       host_.destroy(entry);
       return nullptr;
     }
-    entries_[linked_] = entry;
+    entries_[id] = entry;
     ++counted_;
-    move_thread(own, linked_++);
+    linked_.store(id + 1, std::memory_order_release);
+    move_thread(own, id);
     return entry;
   }
 
@@ -205,7 +229,7 @@ class ArenaList {
   typename Host::Mutex list_ = {};
   std::uint64_t cpus_ = 0;
   std::array<Entry*, kMostArenas> entries_{};
-  std::uint32_t linked_ = 1;   // entries there are
+  std::atomic<std::uint32_t> linked_ = 1;  // entries there are; readers need no lock
   std::uint64_t counted_ = 1;  // glibc's narenas
   std::uint64_t limit_ = 0;    // 0: not known yet
   ArenaId free_ = kNoArena, next_to_use_ = kMainArena;

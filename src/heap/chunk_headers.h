@@ -7,6 +7,11 @@
 
 namespace faultline::heap {
 
+// Asserts what holds for every chunk of a heap.
+inline void check_chunk(Address chunk, std::uint64_t size) {
+  FL_ASSERT(chunk % kChunkAlignment == 0 && size >= kMinChunk && size % kChunkAlignment == 0);
+}
+
 template <MemoryProvider Memory>
 class ChunkHeaders {
  public:

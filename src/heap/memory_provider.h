@@ -46,6 +46,13 @@ concept MemoryProvider = requires(P p, Address a, std::uint64_t n, std::int64_t 
   { p.copy(a, a, n) } -> std::same_as<void>;
 };
 
+// M_PERTURB: bytes that are not zero. In a model, which page is written counts and not with what.
+template <MemoryProvider P>
+void fill(P& memory, Address start, std::uint64_t length, int byte) {
+  if constexpr (requires { memory.fill(start, length, byte); }) memory.fill(start, length, byte);
+  else memory.clear(start, length);
+}
+
 // Real memory (on/kernel_memory): no books are kept beside the headers, as in glibc. A model keeps them, so that it can
 // say whether a pointer is one of its blocks before it reads a header there.
 template <typename P>

@@ -58,4 +58,7 @@ struct Parameters {
   bool strict_overcommit = false;  // /proc/sys/vm/overcommit_memory is 2: thread heaps shrink by remapping
 };
 
+// What of these parameters the model does not follow, in one line for the user; empty when it follows all of them.
+std::optional<std::string> not_modelled(const Parameters& parameters);
+
 }  // namespace faultline::heap

@@ -18,11 +18,11 @@ class Segments {
  public:
   // A new top lies at start; the previous one was fenced off at its end.
   void open(Address start, Address end) {
-    if constexpr (kept) segments_.push_back({start, end});
+    segments_.push_back({start, end});
     current_ = {start, end};
   }
   void set_end(Address end) {
-    if constexpr (kept) segments_.back().end = end;
+    segments_.back().end = end;
     current_.end = end;
   }
   const Segment& current() const { return current_; }
@@ -45,6 +45,17 @@ class Segments {
 
  private:
   std::vector<Segment> segments_;  // the last one holds top
+  Segment current_;
+};
+
+template <>
+class Segments<false> {
+ public:
+  void open(Address start, Address end) { current_ = {start, end}; }
+  void set_end(Address end) { current_.end = end; }
+  const Segment& current() const { return current_; }
+
+ private:
   Segment current_;
 };
 

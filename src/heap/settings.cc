@@ -89,12 +89,4 @@ void Settings::adapt(std::uint64_t header) {
   trim_threshold = 2 * mmap_threshold;
 }
 
-std::optional<std::string> not_modelled(const Parameters& parameters) {
-  if (Settings(parameters).explicit_huge_page != 0) {
-    return "glibc.malloc.hugetlb=" + std::to_string(*parameters.tunables.hugetlb) +
-           ": predicted for a machine without reserved huge pages, where every MAP_HUGETLB fails and plain pages follow";
-  }
-  return std::nullopt;
-}
-
 }  // namespace faultline::heap

@@ -3,8 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
 
 #include "heap/parameters.h"
 
@@ -49,8 +47,5 @@ struct Settings {
   // free() of a mapped chunk: thresholds only ever rise, up to 32 MiB. header is the size word with its flag bits.
   void adapt(std::uint64_t header);
 };
-
-// What of these parameters the model does not follow, in one line for the user; empty when it follows all of them.
-std::optional<std::string> not_modelled(const Parameters& parameters);
 
 }  // namespace faultline::heap

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "heap/chunk.h"
+#include "heap/settings.h"
 
 namespace faultline::heap {
 
@@ -21,6 +22,7 @@ class Tcache {
 
   std::uint16_t count(std::uint64_t i) const { return counts_[i]; }
   Address head(std::uint64_t i) const { return heads_[i]; }
+  bool has(std::uint64_t i) const { return i < kTcacheBins && counts_[i] > 0; }  // any i
 
   template <MemoryProvider Memory>
   void put(Memory& memory, Address user, std::uint64_t i) {
@@ -28,6 +30,17 @@ class Tcache {
     memory.store_word(user, heads_[i]);
     heads_[i] = user;
     ++counts_[i];
+  }
+
+  // A freed block of this chunk size; false if it has no place here.
+  template <MemoryProvider Memory>
+  bool take_back(Memory& memory, const Settings& settings, Address user, std::uint64_t chunk_size) {
+    const std::uint64_t i = index(chunk_size);
+    if (i >= settings.tcache_bins) return false;
+    FL_ASSERT(!holds(memory, user, i));
+    if (counts_[i] >= settings.tcache_count) return false;
+    put(memory, user, i);
+    return true;
   }
 
   template <MemoryProvider Memory>

@@ -1,0 +1,7 @@
+#pragma once
+
+namespace faultline::allocator {
+
+void watch_forks();
+
+}  // namespace faultline::allocator
