@@ -1,5 +1,5 @@
-/* What a test wants to know of the allocator in a process: libfaultline-malloc.so exports faultline_malloc_facts(). The same
-   numbers stand in glibc's struct malloc_state and struct malloc_par. Plain C. */
+/* What a test wants to know of the allocator in a process: libfaultline-malloc.so exports these two functions. The
+   same numbers stand in glibc's struct malloc_state and struct malloc_par. Plain C. */
 #ifndef FAULTLINE_MALLOC_FACTS_H
 #define FAULTLINE_MALLOC_FACTS_H
 
@@ -10,15 +10,18 @@ struct FaultlineArenaFacts {
 };
 
 struct FaultlineMallocFacts {
-  struct FaultlineArenaFacts main;
+  struct FaultlineArenaFacts main, arena; /* arena: of the one asked for, zeros for 0 */
   uint64_t heap_start, mmapped_bytes, mmap_threshold, trim_threshold, explicit_huge_page;
   uint32_t n_mmaps;
-  struct FaultlineArenaFacts block; /* of the arena that the block is in, if that is not the main one: else zeros */
 };
 
 #ifdef __cplusplus
-extern "C"
+extern "C" {
 #endif
-void faultline_malloc_facts(const void* block, struct FaultlineMallocFacts* facts);
+uint64_t faultline_malloc_arena(const void* block); /* a number for the thread arena it is in, 0 for any other block */
+void faultline_malloc_facts(uint64_t arena, struct FaultlineMallocFacts* facts);
+#ifdef __cplusplus
+}
+#endif
 
 #endif

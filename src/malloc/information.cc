@@ -148,20 +148,25 @@ FL_EXPORT int malloc_info(int options, FILE* out) noexcept {
   return 0;
 }
 
-FL_EXPORT void faultline_malloc_facts(const void* block, FaultlineMallocFacts* facts) {
+FL_EXPORT uint64_t faultline_malloc_arena(const void* block) {
+  if (block == nullptr) return 0;
+  const Address chunk = heap::chunk_of_user(reinterpret_cast<Address>(block));
+  const std::uint64_t head = process_heap().headers().head(chunk);
+  if ((head & (heap::kMmapped | heap::kNonMain)) != heap::kNonMain) return 0;
+  return process_heap().entry_of(chunk, head).arena.id();
+}
+
+FL_EXPORT void faultline_malloc_facts(uint64_t arena, FaultlineMallocFacts* facts) {
   if (local_thread() == nullptr) begin_thread();
-  Heap& process = process_heap();
-  const auto& common = process.common();
+  auto& arenas = process_heap().arenas();
+  const auto& common = process_heap().common();
   *facts = {};
-  facts->main = facts_of(process.arenas().main().arena);
-  facts->heap_start = process.arenas().main().arena.heap_start();
+  facts->main = facts_of(arenas.main().arena);
+  if (arena != 0) facts->arena = facts_of(arenas.at(static_cast<heap::ArenaId>(arena)).arena);
+  facts->heap_start = arenas.main().arena.heap_start();
   facts->mmapped_bytes = common.mapped.bytes();
   facts->n_mmaps = static_cast<std::uint32_t>(common.mapped.count());
   facts->mmap_threshold = common.settings.mmap_threshold;
   facts->trim_threshold = common.settings.trim_threshold;
   facts->explicit_huge_page = common.settings.explicit_huge_page;
-  if (block == nullptr) return;
-  const Address chunk = heap::chunk_of_user(reinterpret_cast<Address>(block));
-  const std::uint64_t head = process.headers().head(chunk);
-  if ((head & (heap::kMmapped | heap::kNonMain)) == heap::kNonMain) facts->block = facts_of(process.entry_of(chunk, head).arena);
 }

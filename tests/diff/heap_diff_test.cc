@@ -9,47 +9,13 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <fstream>
 #include <sstream>
 
-#include "base/assert.h"
 #include "heap_compare.h"
+#include "heap_tunable_sets.h"
 
 namespace faultline::diff {
 namespace {
-
-constexpr const char* kTunableSets[] = {
-    "",
-    "glibc.malloc.tcache_count=0",
-    "glibc.malloc.tcache_count=100",
-    "glibc.malloc.tcache_max=200",
-    "glibc.malloc.tcache_unsorted_limit=3",
-    "glibc.malloc.tcache_unsorted_limit=1:glibc.malloc.mxfast=0:glibc.malloc.tcache_count=3",
-    "glibc.malloc.mxfast=160:glibc.malloc.tcache_count=2",
-    "glibc.malloc.mmap_threshold=40000",
-    "glibc.malloc.mmap_threshold=1000000000:glibc.malloc.trim_threshold=1000000000",
-    "glibc.malloc.mmap_max=0",
-    "glibc.malloc.mmap_max=3",
-    "glibc.malloc.top_pad=0",
-    "glibc.malloc.top_pad=1000000:glibc.malloc.trim_threshold=0",
-    "glibc.malloc.trim_threshold=5000",
-    "glibc.malloc.perturb=90",
-    "glibc.malloc.mmap_threshold=1G:glibc.malloc.tcache_count=0",
-    "glibc.malloc.mmap_threshold=0:glibc.malloc.mmap_max=40",
-    "glibc.malloc.hugetlb=1",
-    "glibc.malloc.hugetlb=1:glibc.malloc.top_pad=300000:glibc.malloc.tcache_count=1",
-    "glibc.malloc.mxfast=64:glibc.malloc.tcache_max=0",
-    "glibc.malloc.hugetlb=2",
-    "glibc.malloc.mmap_max=0:glibc.malloc.tcache_count=2",
-};
-
-// How many arenas threads may have: one, all they want, a few to share.
-const char* arena_limit(Style style, std::uint64_t seed) {
-  static constexpr const char* kLimits[] = {"", "glibc.malloc.arena_max=2", "glibc.malloc.arena_max=3", "", "glibc.malloc.arena_test=1",
-                                            "glibc.malloc.arena_max=6", "glibc.malloc.arena_test=20"};
-  if (style == Style::threads) return "glibc.malloc.arena_max=1";
-  return style > Style::threads ? kLimits[seed % std::size(kLimits)] : "";
-}
 
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   const char* const text = std::getenv(variable);
@@ -59,37 +25,6 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
 std::string driver() {
   const char* const path = std::getenv("FAULTLINE_HEAP_DRIVER");
   return path != nullptr ? path : HEAP_DRIVER;
-}
-
-heap::Version version() {
-  const char* const name = std::getenv("FAULTLINE_HEAP_VERSION");
-  if (name == nullptr) return {};
-  const auto named = heap::Version::named(name);
-  FL_ASSERT(named);
-  return *named;
-}
-
-std::string first_line(const char* path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
-
-bool thp_is(const char* mode) {
-  return first_line("/sys/kernel/mm/transparent_hugepage/enabled").find(mode) != std::string::npos;
-}
-
-heap::Parameters parameters_for(const std::string& tunables) {
-  heap::Parameters parameters;
-  parameters.version = version();
-  parameters.cpus_online = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  parameters.strict_overcommit = first_line("/proc/sys/vm/overcommit_memory") == "2";
-  parameters.tunables = heap::Tunables::from_environment(tunables, {});
-  if (thp_is("[madvise]")) {
-    parameters.thp_madvise_bytes = std::strtoull(first_line("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size").c_str(), nullptr, 10);
-  }
-  return parameters;
 }
 
 struct Case {
@@ -109,7 +44,7 @@ void on_abort(int) {
 }
 
 Result<std::optional<Difference>> run_once(const Case& c, const std::vector<Op>& ops) {
-  const bool residency = c.tunables.find("hugetlb") == std::string::npos && !thp_is("[always]");
+  const bool residency = can_check_residency(c.tunables);
   FL_TRY(const DriverRun run, DriverRun::start(driver(), c.tunables, ops, residency));
   return compare(run, ops, parameters_for(c.tunables));
 }
@@ -151,13 +86,9 @@ TEST(HeapDiff, ModelEqualsGlibc) {
   signal(SIGABRT, on_abort);
   std::uint64_t done = 0, calls = 0, traces = 0;
   for (std::uint64_t seed = first_seed; done < total; ++seed) {
-    const std::size_t set = (seed / static_cast<std::uint64_t>(Style::count)) % std::size(kTunableSets);
-    running = {seed, static_cast<Style>(seed % static_cast<std::uint64_t>(Style::count)), kTunableSets[set]};
-    if (const char* limit = arena_limit(running.style, seed); *limit != '\0') {
-      running.tunables = fmt::format("{}{}{}", running.tunables, running.tunables.empty() ? "" : ":", limit);
-    }
+    running = {seed, style_of(seed), tunables_of(seed)};
     const std::vector<Op> ops = make_trace(seed, running.style, kOps);
-    const bool residency = running.tunables.find("hugetlb") == std::string::npos && !thp_is("[always]");
+    const bool residency = can_check_residency(running.tunables);
     const auto run = DriverRun::start(driver(), running.tunables, ops, residency);
     if (!run && run.error().message().starts_with("SKIP")) GTEST_SKIP() << run.error().message();
     ASSERT_TRUE(run) << "seed " << seed << ", style " << name_of(running.style) << ", '" << running.tunables << "': " << run.error().message();

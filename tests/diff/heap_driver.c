@@ -1,4 +1,4 @@
-/* Runs a list of heap operations on the libc it is linked with and writes down what happened, operation by operation,
+/* Runs a list of heap operations on libc's malloc, or on libfaultline-malloc.so if that is preloaded, and writes down what happened, operation by operation,
    with every memory system call in between. No stdio, no allocation of its own.
 
    The calls are caught by seccomp (SECCOMP_RET_TRAP): the SIGSYS handler makes the call itself from the one instruction
@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "heap_wire.h"
+#include "malloc/facts.h"
 
 static struct Shared* shared;
 static struct Op* ops;
@@ -29,18 +30,15 @@ static struct Call* calls;
 static void* slots[kSlots];
 static unsigned char residency[1 << 20]; /* one byte a page: heaps up to 4 GiB */
 
+extern __typeof__(faultline_malloc_arena) faultline_malloc_arena __attribute__((weak));
+extern __typeof__(faultline_malloc_facts) faultline_malloc_facts __attribute__((weak));
+
 /* Where glibc keeps these, found by signature in libc's data (struct malloc_state, struct malloc_par). 2.35 put three
    fields more in front of the counters of struct malloc_par. */
 static const uint64_t* arena; /* at its top field */
 static const uint64_t* parameters;
 enum { kArenaTop = 96 / 8, kArenaSystemMem = (2184 - 96) / 8, kArenaMaxSystemMem = (2192 - 96) / 8 };
 static int counters_at, mapped_bytes_at; /* in parameters */
-static uint32_t n_mmaps(void) {
-  const uint64_t word = parameters[counters_at];
-  return (uint32_t)(counters_at == 7 ? word >> 32 : word);
-}
-static uint64_t mapped_bytes(void) { return parameters[mapped_bytes_at]; }
-static uint64_t sbrk_base(void) { return parameters[mapped_bytes_at + 2]; }
 
 /* A block of a thread arena tells its arena: glibc's heap_info at the heap's start. */
 struct HeapInfo {
@@ -48,10 +46,34 @@ struct HeapInfo {
 };
 static uint64_t heap_bytes = UINT64_C(64) << 20;
 static const struct HeapInfo* heap_of(uint64_t address) { return (const struct HeapInfo*)(address & ~(heap_bytes - 1)); }
-static const uint64_t* arena_of(const void* block) { /* at its top field; NULL for the main arena and mapped chunks */
-  if (block == NULL || (((const uint64_t*)block)[-1] & 6) != 4) return NULL;
-  return (const uint64_t*)heap_of((uint64_t)block)->arena + kArenaTop;
+static uint64_t arena_of(const void* block) { /* 0 for the main arena and mapped chunks; in glibc the state's address */
+  if (faultline_malloc_arena != NULL) return faultline_malloc_arena(block);
+  if (block == NULL || (((const uint64_t*)block)[-1] & 6) != 4) return 0;
+  return heap_of((uint64_t)block)->arena;
 }
+
+/* What there is to know now; of a thread arena too, if one is given. */
+static struct FaultlineArenaFacts arena_facts(const uint64_t* at_top) {
+  const struct FaultlineArenaFacts facts = {at_top[kArenaSystemMem] == 0 ? 0 : at_top[0], at_top[kArenaSystemMem], at_top[kArenaMaxSystemMem]};
+  return facts;
+}
+static struct FaultlineMallocFacts facts_now(uint64_t own) {
+  struct FaultlineMallocFacts facts = {0};
+  if (faultline_malloc_facts != NULL) {
+    faultline_malloc_facts(own, &facts);
+    return facts;
+  }
+  facts.main = arena_facts(arena);
+  if (own != 0) facts.arena = arena_facts((const uint64_t*)own + kArenaTop);
+  facts.heap_start = parameters[mapped_bytes_at + 2];
+  facts.mmapped_bytes = parameters[mapped_bytes_at];
+  facts.mmap_threshold = parameters[2];
+  facts.trim_threshold = parameters[0];
+  if (counters_at == 7) facts.explicit_huge_page = parameters[6];
+  facts.n_mmaps = (uint32_t)(counters_at == 7 ? parameters[counters_at] >> 32 : parameters[counters_at]);
+  return facts;
+}
+static uint64_t size_at(uint64_t chunk) { return ((const uint64_t*)chunk)[1] & ~UINT64_C(7); }
 
 static uint32_t refuse_mask, refuse_left;
 
@@ -159,7 +181,13 @@ static int find_state(struct dl_phdr_info* info, size_t size, void* after_init) 
 extern struct mallinfo2 mallinfo2(void) __attribute__((weak)); /* 2.33 */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"       /* mallinfo, for those before */
 
-static int find_glibc_state(void) {
+static int find_state_of_malloc(void) {
+  if (faultline_malloc_facts != NULL) {
+    const struct FaultlineMallocFacts facts = facts_now(0);
+    if (facts.explicit_huge_page != 0) heap_bytes = 4 * facts.explicit_huge_page;
+    counters_at = 7;
+    return facts.main.system_mem == 0;
+  }
   dl_iterate_phdr(find_state, NULL);
   mallopt(M_ARENA_TEST + 1000, 0); /* makes glibc read its tunables; allocates nothing */
   dl_iterate_phdr(find_state, &arena);
@@ -168,6 +196,7 @@ static int find_glibc_state(void) {
 }
 
 static int state_agrees_with_mallinfo(void) {
+  const struct FaultlineMallocFacts facts = facts_now(0);
   uint64_t mapped, chunks;
   if (mallinfo2 != NULL) {
     const struct mallinfo2 info = mallinfo2();
@@ -175,22 +204,21 @@ static int state_agrees_with_mallinfo(void) {
     chunks = info.hblks;
   } else {
     const struct mallinfo info = mallinfo();
-    mapped = (uint32_t)info.hblkhd | (mapped_bytes() & ~UINT64_C(0xffffffff));
+    mapped = (uint32_t)info.hblkhd | (facts.mmapped_bytes & ~UINT64_C(0xffffffff));
     chunks = (uint32_t)info.hblks;
   }
-  return mapped == mapped_bytes() && chunks == n_mmaps();
+  return mapped == facts.mmapped_bytes && chunks == facts.n_mmaps;
 }
 
-static uint64_t top_size(void) { return ((const uint64_t*)arena[0])[1] & ~UINT64_C(7); }
-
 static uint64_t walk_first_segment(void) {
+  const struct FaultlineMallocFacts facts = facts_now(0);
   uint64_t hash = 0, at;
-  if (arena[kArenaSystemMem] == 0 || sbrk_base() == 0) return 0;
-  at = (sbrk_base() + 15) & ~UINT64_C(15);
+  if (facts.main.system_mem == 0 || facts.heap_start == 0) return 0;
+  at = (facts.heap_start + 15) & ~UINT64_C(15);
   for (unsigned fences = 0; fences < 2;) {
     const uint64_t head = ((const uint64_t*)at)[1];
     hash = mix(mix(hash, at - shared->start_brk), head);
-    if (at == arena[0]) break;
+    if (at == facts.main.top) break;
     fences = (head & ~UINT64_C(7)) == 16 ? fences + 1 : 0;
     at += head & ~UINT64_C(7);
   }
@@ -200,16 +228,16 @@ static uint64_t walk_first_segment(void) {
 /* From the newest heap, the one that holds top, to the first. The chunks after `first` bytes of its own. */
 static uint64_t walk_thread_arena(const void* block) {
   uint64_t hash = 0;
-  const uint64_t* own = arena_of(block);
-  if (own == NULL) return 0;
-  for (const struct HeapInfo* heap = heap_of(own[0]); heap != NULL; heap = (const struct HeapInfo*)heap->before) {
+  const uint64_t own = arena_of(block), top = facts_now(own).arena.top;
+  if (own == 0) return 0;
+  for (const struct HeapInfo* heap = heap_of(top); heap != NULL; heap = (const struct HeapInfo*)heap->before) {
     const uint64_t base = (uint64_t)heap, header = counters_at == 7 ? 0x30 : 0x20;
     uint64_t at = (base + header + (heap->before == 0 ? 0x898 : 0) + 15) & ~UINT64_C(15);
     hash = mix(hash, heap->size);
     for (;;) {
       const uint64_t head = ((const uint64_t*)at)[1], size = head & ~UINT64_C(7);
       hash = mix(mix(hash, at - base), head);
-      if (at == own[0] || size == 0) break;
+      if (at == top || size == 0) break;
       at += size;
     }
   }
@@ -225,16 +253,17 @@ static uint64_t hash_residency(uint64_t hash, uint64_t start, uint64_t end) {
 }
 
 static uint64_t resident_pages(uint32_t slot) {
-  uint64_t hash = 0, base = sbrk_base();
-  const uint64_t* own = arena_of(slots[slot]);
+  const uint64_t own = arena_of(slots[slot]);
+  const struct FaultlineMallocFacts facts = facts_now(own);
+  uint64_t hash = 0, base = facts.heap_start;
   if (!shared->check_residency) return 0;
   if (base >= shared->start_brk && base < (uint64_t)sbrk(0)) hash = hash_residency(hash, base, (uint64_t)sbrk(0));
   if (slots[slot] != NULL) {
     const uint64_t* chunk = (const uint64_t*)slots[slot] - 2;
     if (chunk[1] & 2) hash = hash_residency(hash, (uint64_t)chunk - chunk[0], (uint64_t)chunk + (chunk[1] & ~UINT64_C(7)));
   }
-  if (own != NULL) {
-    for (const struct HeapInfo* heap = heap_of(own[0]); heap != NULL; heap = (const struct HeapInfo*)heap->before) {
+  if (own != 0) {
+    for (const struct HeapInfo* heap = heap_of(facts.arena.top); heap != NULL; heap = (const struct HeapInfo*)heap->before) {
       hash = hash_residency(hash, (uint64_t)heap, (uint64_t)heap + heap->size);
     }
   }
@@ -331,27 +360,29 @@ static uint64_t run_in_thread(const struct Op* op) {
   return worker->result;
 }
 
-static void answer(struct Answer* out, const struct Op* op, uint64_t result, const uint64_t* own) {
+static void answer(struct Answer* out, const struct Op* op, uint64_t result, uint64_t own) {
   const int gives_block = op->kind == kOpRealloc || op->kind < kOpFree || (op->kind > kOpFree && op->kind < kOpTrim);
+  struct FaultlineMallocFacts facts;
+  if (gives_block && result != 0 && arena_of((const void*)result) != 0) own = arena_of((const void*)result);
+  facts = facts_now(own);
   out->result = result;
   out->head = gives_block && result != 0 ? ((const uint64_t*)result)[-1] : 0;
   out->offset = (out->head & 2) != 0 ? ((const uint64_t*)result)[-2] : 0;
   out->brk = (uint64_t)sbrk(0);
-  out->top = arena[kArenaSystemMem] == 0 ? 0 : arena[0];
-  out->top_size = out->top == 0 ? 0 : top_size();
-  out->system_mem = arena[kArenaSystemMem];
-  out->max_system_mem = arena[kArenaMaxSystemMem];
-  if (gives_block && result != 0 && arena_of((const void*)result) != NULL) own = arena_of((const void*)result);
-  if (own != NULL) {
-    out->arena_top = own[0];
-    out->arena_top_size = ((const uint64_t*)own[0])[1] & ~UINT64_C(7);
-    out->arena_system_mem = own[kArenaSystemMem];
-    out->arena_max_system_mem = own[kArenaMaxSystemMem];
+  out->top = facts.main.top;
+  out->top_size = facts.main.top == 0 ? 0 : size_at(facts.main.top);
+  out->system_mem = facts.main.system_mem;
+  out->max_system_mem = facts.main.max_system_mem;
+  if (own != 0) {
+    out->arena_top = facts.arena.top;
+    out->arena_top_size = size_at(facts.arena.top);
+    out->arena_system_mem = facts.arena.system_mem;
+    out->arena_max_system_mem = facts.arena.max_system_mem;
   }
-  out->mmapped_bytes = mapped_bytes();
-  out->mmap_threshold = parameters[2];
-  out->trim_threshold = parameters[0];
-  out->n_mmaps = n_mmaps();
+  out->mmapped_bytes = facts.mmapped_bytes;
+  out->mmap_threshold = facts.mmap_threshold;
+  out->trim_threshold = facts.trim_threshold;
+  out->n_mmaps = facts.n_mmaps;
   out->calls = shared->call_count;
 }
 
@@ -364,7 +395,7 @@ int main(void) {
   answers = (struct Answer*)((char*)shared + shared->answers_offset);
   calls = (struct Call*)((char*)shared + shared->calls_offset);
   shared->shared_at = (uint64_t)shared;
-  if (!find_glibc_state()) {
+  if (!find_state_of_malloc()) {
     shared->status = kNotThisGlibc;
     return 0;
   }
@@ -374,7 +405,7 @@ int main(void) {
     return 0;
   }
   for (uint32_t i = 0; i < shared->op_count; ++i) {
-    const uint64_t* own = arena_of(slots[ops[i].slot % kSlots]); /* of the block that may go */
+    const uint64_t own = arena_of(slots[ops[i].slot % kSlots]); /* of the block that may go */
     const uint64_t result = run_in_thread(&ops[i]);
     answer(&answers[i], &ops[i], result, own);
     shared->ops_done = i + 1;

@@ -24,11 +24,12 @@ const char* explain(std::uint32_t status) {
   }
 }
 
-int run_child(const std::string& driver, const std::string& tunables, int fd) {
+int run_child(const std::string& driver, const std::string& tunables, const std::string& preload, int fd) {
   std::string setting = "GLIBC_TUNABLES=" + tunables;
+  std::string library = "LD_PRELOAD=" + preload;
   std::string program = driver;
   char* arguments[] = {program.data(), nullptr};
-  char* environment[] = {setting.data(), nullptr};
+  char* environment[] = {setting.data(), preload.empty() ? nullptr : library.data(), nullptr};
   const pid_t child = vfork();
   if (child == 0) {
     dup2(fd, kSharedFd);
@@ -43,7 +44,7 @@ int run_child(const std::string& driver, const std::string& tunables, int fd) {
 }  // namespace
 
 Result<DriverRun> DriverRun::start(const std::string& driver, const std::string& tunables, const std::vector<Op>& ops,
-                                   bool check_residency) {
+                                   bool check_residency, const std::string& preload) {
   Shared header{};
   header.op_count = static_cast<std::uint32_t>(ops.size());
   header.call_capacity = static_cast<std::uint32_t>(ops.size() * 8 + 4096);
@@ -58,7 +59,7 @@ Result<DriverRun> DriverRun::start(const std::string& driver, const std::string&
   DriverRun run(static_cast<Shared*>(mapping), header.bytes);
   *run.shared_ = header;
   std::memcpy(run.shared_ + 1, ops.data(), ops.size() * sizeof(Op));
-  const int status = run_child(driver, tunables, fd);
+  const int status = run_child(driver, tunables, preload, fd);
   close(fd);
   if (run.header().status != kDone) {
     return fail(make_error("{} (wait status {:#x}, {} of {} operations)", explain(run.header().status), status,

@@ -12,9 +12,9 @@ namespace faultline::diff {
 
 class DriverRun {
  public:
-  // tunables is the child's GLIBC_TUNABLES. Fails with one line if the driver could not do its work at all.
+  // tunables is the child's GLIBC_TUNABLES, preload its LD_PRELOAD. Fails with one line if the driver could not do its work at all.
   static Result<DriverRun> start(const std::string& driver, const std::string& tunables, const std::vector<Op>& ops,
-                                 bool check_residency);
+                                 bool check_residency, const std::string& preload = "");
   DriverRun(DriverRun&& other) noexcept;
   DriverRun& operator=(DriverRun&&) = delete;
   ~DriverRun();
