@@ -38,18 +38,32 @@ class Allocator {
     arenas_.attach(thread.arena, kMainArena);
   }
 
-  // The first part of malloc and of free: what the thread's cache does alone, inlined where speed counts. 0, or false,
-  // where it cannot.
-  Address malloc_cached(Thread& thread, std::uint64_t size) {
+  // malloc and free in two parts: what the thread's cache does alone, inlined where speed counts (0 or false where it
+  // cannot), and the rest.
+  [[gnu::always_inline]] Address malloc_cached(Thread& thread, std::uint64_t size) {
     const std::uint64_t slot = Tcache::index(chunk_size_for(size));  // of no list, if that was 0
     return thread.cache.has(slot) ? thread.cache.get(common_.memory, slot) : 0;
   }
-  bool free_cached(Thread& thread, Address user);
+  Address malloc_uncached(Thread& thread, std::uint64_t size);
+  [[gnu::always_inline]] bool free_cached(Thread& thread, Address user) {  // a chunk of any arena
+    const Address chunk = chunk_of_user(user);
+    const std::uint64_t head = headers_.head(chunk), size = head & ~kFlagBits;
+    if ((head & kMmapped) != 0 || !thread.cache.ready) return false;
+    check_chunk(chunk, size);
+    if constexpr (!trusts_headers<Memory>) entry_of(chunk, head).arena.check_placed(chunk, size);
+    return thread.cache.take_back(common_.memory, common_.settings, user, size);
+  }
+  void free_uncached(Thread& thread, Address user);
 
-  Address malloc(Thread& thread, std::uint64_t size);
+  Address malloc(Thread& thread, std::uint64_t size) {
+    if (const Address user = malloc_cached(thread, size)) [[likely]] return user;
+    return malloc_uncached(thread, size);
+  }
   Address calloc(Thread& thread, std::uint64_t count, std::uint64_t size);
   Address realloc(Thread& thread, Address old, std::uint64_t size);
-  void free(Thread& thread, Address user);
+  void free(Thread& thread, Address user) {
+    if (user != 0 && !free_cached(thread, user)) free_uncached(thread, user);
+  }
   // memalign; posix_memalign and valloc (alignment 4096) differ from it only in argument checks.
   Address memalign(Thread& thread, std::uint64_t alignment, std::uint64_t size);
   Address aligned_alloc(Thread& thread, std::uint64_t alignment, std::uint64_t size);
@@ -83,6 +97,7 @@ class Allocator {
   Address map_only(std::uint64_t request);
   Tcache* cache(Thread& thread);  // creates it if need be; nullptr only when that failed, or the thread is ending
   void free_chunk(Tcache* tcache, Address chunk, std::uint64_t head);
+  void give_back(Entry& entry, Address chunk);
   void release_mapped(Address chunk);
   Address realloc_mapped(Thread& thread, Address chunk, std::uint64_t size, std::uint64_t nb);
   Address realloc_elsewhere(Thread& thread, Address chunk, std::uint64_t size);

@@ -44,8 +44,7 @@ Tcache* Allocator<Memory, Host>::cache(Thread& thread) {
 }
 
 template <MemoryProvider Memory, class Host>
-Address Allocator<Memory, Host>::malloc(Thread& thread, std::uint64_t size) {
-  if (const Address user = malloc_cached(thread, size)) [[likely]] return user;
+Address Allocator<Memory, Host>::malloc_uncached(Thread& thread, std::uint64_t size) {
   if (size > kMaxRequest) return 0;
   Tcache* const tcache = cache(thread);
   return in_arena(
@@ -102,33 +101,26 @@ void Allocator<Memory, Host>::release_mapped(Address chunk) {
 }
 
 template <MemoryProvider Memory, class Host>
-void Allocator<Memory, Host>::free_chunk(Tcache* tcache, Address chunk, std::uint64_t head) {
-  Entry& entry = entry_of(chunk, head);
-  if (entry.arena.put_in_cache(tcache, chunk)) return;
+void Allocator<Memory, Host>::give_back(Entry& entry, Address chunk) {
   if (host_.single_threaded()) return entry.arena.give_back(chunk);
   entry.mutex.lock();
   entry.arena.give_back(chunk);
   entry.mutex.unlock();
 }
 
-// A chunk of any arena. Where headers are trusted, its arena is not even looked up.
 template <MemoryProvider Memory, class Host>
-bool Allocator<Memory, Host>::free_cached(Thread& thread, Address user) {
-  const Address chunk = chunk_of_user(user);
-  const std::uint64_t head = headers_.head(chunk), size = head & ~kFlagBits;
-  if ((head & kMmapped) != 0 || !thread.cache.ready) return false;
-  check_chunk(chunk, size);
-  if constexpr (!trusts_headers<Memory>) entry_of(chunk, head).arena.check_placed(chunk, size);
-  return thread.cache.take_back(common_.memory, common_.settings, user, size);
+void Allocator<Memory, Host>::free_chunk(Tcache* tcache, Address chunk, std::uint64_t head) {
+  Entry& entry = entry_of(chunk, head);
+  if (!entry.arena.put_in_cache(tcache, chunk)) give_back(entry, chunk);
 }
 
 template <MemoryProvider Memory, class Host>
-void Allocator<Memory, Host>::free(Thread& thread, Address user) {
-  if (user == 0 || free_cached(thread, user)) return;
+void Allocator<Memory, Host>::free_uncached(Thread& thread, Address user) {
   const Address chunk = chunk_of_user(user);
   const std::uint64_t head = headers_.head(chunk);
   if ((head & kMmapped) != 0) [[unlikely]] return release_mapped(chunk);
-  free_chunk(cache(thread), chunk, head);
+  if (!thread.cache.ready) [[unlikely]] return free_chunk(cache(thread), chunk, head);
+  give_back(entry_of(chunk, head), chunk);
 }
 
 // A mapped block stays mapped, even for a handful of bytes.

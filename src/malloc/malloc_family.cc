@@ -36,12 +36,12 @@ auto with_thread(Call call) {
 
 // What the cache cannot do. Out of line, so that the common case saves no registers.
 [[gnu::noinline]] void* malloc_slow(std::size_t size) {
-  return or_enomem(with_thread([size](Heap& heap, Heap::Thread& thread) { return heap.malloc(thread, size); }));
+  return or_enomem(with_thread([size](Heap& heap, Heap::Thread& thread) { return heap.malloc_uncached(thread, size); }));
 }
 
 [[gnu::noinline]] void free_slow(Address user) {
   with_thread([user](Heap& heap, Heap::Thread& thread) {
-    heap.free(thread, user);
+    heap.free_uncached(thread, user);
     return 0;
   });
 }
