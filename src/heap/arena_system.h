@@ -170,7 +170,7 @@ bool Arena<Memory>::trim(std::uint64_t pad) {
   bool gave = false;
   for (unsigned bin = kUnsortedBin; bin < kBinCount - 1; ++bin) {
     if (bin != kUnsortedBin && bin < bin_index(page)) continue;
-    for (Address chunk = bins_.last(bin); !Bins<Memory>::is_token(chunk); chunk = bins_.bk(chunk)) {
+    for (Address chunk = bins_.last(bin); !bins_.is_token(chunk); chunk = bins_.bk(chunk)) {
       const std::uint64_t size = headers_.size(chunk);
       if (size < page + kFreeChunkStruct) continue;
       const Address start = align_up(chunk + kFreeChunkStruct, page);

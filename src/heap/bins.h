@@ -1,5 +1,7 @@
 // The unsorted, small and large bins: circular doubly linked lists through the free chunks. The list heads are libc
-// data, so they live in this object; a chunk at the end of a list links to the head's token, a number below any address.
+// data, so they live in this object; a chunk at the end of a list links to the head's token. In a model that is a number below
+// any address. On real memory it is the head's own address less the words before its links, as in glibc: the head is then read
+// like a chunk, and no branch asks which of the two it is.
 #pragma once
 
 #include <array>
@@ -25,14 +27,17 @@ class Bins {
     nonempty_ = saved.nonempty_;
   }
 
-  static constexpr Address token(unsigned index) { return Address{index} << 4; }
-  static constexpr bool is_token(Address link) { return link < (Address{kBinCount} << 4); }
+  Address token(unsigned index) const {
+    if constexpr (kHeadsAreMemory) return reinterpret_cast<Address>(&heads_[index]) - 16;
+    else return Address{index} << 4;
+  }
+  bool is_token(Address link) const { return link - token(0) < (Address{kBinCount} << 4); }
 
   Address first(unsigned index) const { return heads_[index].fd; }
   Address last(unsigned index) const { return heads_[index].bk; }
   bool empty(unsigned index) const { return heads_[index].fd == token(index); }
-  Address fd(Address at) const { return is_token(at) ? heads_[at >> 4].fd : memory_.load_word(at + 16); }
-  Address bk(Address at) const { return is_token(at) ? heads_[at >> 4].bk : memory_.load_word(at + 24); }
+  Address fd(Address at) const { return is_number(at) ? heads_[at >> 4].fd : memory_.load_word(at + 16); }
+  Address bk(Address at) const { return is_number(at) ? heads_[at >> 4].bk : memory_.load_word(at + 24); }
   Address next_size(Address at) const { return memory_.load_word(at + 32); }
   Address prev_size_class(Address at) const { return memory_.load_word(at + 40); }
 
@@ -103,13 +108,15 @@ class Bins {
   struct Head {
     Address fd, bk;
   };
+  static constexpr bool kHeadsAreMemory = trusts_headers<Memory>;
+  bool is_number(Address link) const { return !kHeadsAreMemory && is_token(link); }
 
   void set_fd(Address at, Address to) {
-    if (is_token(at)) heads_[at >> 4].fd = to;
+    if (is_number(at)) heads_[at >> 4].fd = to;
     else memory_.store_word(at + 16, to);
   }
   void set_bk(Address at, Address to) {
-    if (is_token(at)) heads_[at >> 4].bk = to;
+    if (is_number(at)) heads_[at >> 4].bk = to;
     else memory_.store_word(at + 24, to);
   }
   void set_next_sizes(Address at, Address next, Address previous) {

@@ -84,7 +84,7 @@ ChunkUses Heap<Memory>::uses() const {
     }
     const Bins<Memory>& bins = arena(id).bins();
     for (unsigned i = kUnsortedBin; i < kBinCount; ++i) {
-      for (Address chunk = bins.first(i); !Bins<Memory>::is_token(chunk); chunk = bins.fd(chunk)) {
+      for (Address chunk = bins.first(i); !bins.is_token(chunk); chunk = bins.fd(chunk)) {
         FL_ASSERT(bins.bk(bins.fd(chunk)) == chunk && bins.fd(bins.bk(chunk)) == chunk);
         add(chunk, ChunkUse::bin);
       }
@@ -196,7 +196,7 @@ void Heap<Memory>::check_bins(const Arena<Memory>& arena) const {
   for (unsigned i = kUnsortedBin + 1; i < kBinCount; ++i) {
     std::uint64_t previous = 0;
     Address previous_class = 0;
-    for (Address chunk = bins.first(i); !Bins<Memory>::is_token(chunk); chunk = bins.fd(chunk)) {
+    for (Address chunk = bins.first(i); !bins.is_token(chunk); chunk = bins.fd(chunk)) {
       const std::uint64_t size = headers_.size(chunk);
       FL_ASSERT(bin_index(size) == i && (previous == 0 || size <= previous));
       if (!is_small(size)) {

@@ -42,7 +42,7 @@ ArenaNumbers count(Heap& heap, Entry& entry) {
   }
   const auto& bins = arena.bins();
   for (unsigned bin = heap::kUnsortedBin; bin < heap::kBinCount - 1; ++bin) {
-    for (Address chunk = bins.last(bin); chunk > heap::kBinCount << 4; chunk = bins.bk(chunk)) {
+    for (Address chunk = bins.last(bin); !bins.is_token(chunk); chunk = bins.bk(chunk)) {
       ++numbers.free_chunks;
       numbers.free_bytes += heap.headers().size(chunk);
     }
