@@ -100,7 +100,7 @@ std::string describe(const Call& call, Places& places) {
 }
 
 TEST(HeapDropin, AnswersEqualGlibcsAndCallsTheModels) {
-  const std::uint64_t total = number_from("FAULTLINE_HEAP_OPS", 450'000);
+  const std::uint64_t total = number_from("FAULTLINE_HEAP_OPS", 350'000);
   const std::uint64_t first_seed = number_from("FAULTLINE_HEAP_SEED", 1);
   constexpr std::uint64_t kOps = 10'000;
   std::uint64_t done = 0, calls = 0, traces = 0, compared = 0;
