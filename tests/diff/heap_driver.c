@@ -339,7 +339,11 @@ static int start(struct Worker* worker, unsigned number) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstack(&attributes, stacks[number], sizeof stacks[number]);
-  return pthread_create(&worker->thread, &attributes, work, worker) == 0;
+  const uint32_t left = refuse_left; /* a thread that could not be had is no thread's story */
+  refuse_left = 0;
+  const int made = pthread_create(&worker->thread, &attributes, work, worker) == 0;
+  refuse_left = left;
+  return made;
 }
 
 static uint64_t run_in_thread(const struct Op* op) {
