@@ -122,12 +122,19 @@ class Arena {
   Address move_break(std::int64_t by);  // the old break, or 0 when it failed (glibc's MORECORE)
   void advise_huge(Address start, std::uint64_t size);
   bool trim_top(std::uint64_t pad);
+  static std::uint64_t trimmable(std::uint64_t top_size, std::uint64_t pad, std::uint64_t granularity);
   // arena_heaps.h
   bool grow_in_heaps(Tcache* tcache, std::uint64_t nb);
   void fence_off_heap(Tcache* tcache, Address old_top, std::uint64_t old_size);
   void trim_heaps(std::uint64_t pad);
   bool drop_last_heap(std::uint64_t pad);
 
+  template <class F>
+  void note(F f) const {  // f(OutcomeBox&), where one is kept
+    if constexpr (!trusts_headers<Memory>) {
+      if (settings_.box != nullptr) [[unlikely]] f(*settings_.box);
+    }
+  }
   std::uint64_t granularity() const { return settings_.huge_page != 0 ? settings_.huge_page : memory_.page_size(); }
 
   Common<Memory>& common_;

@@ -23,6 +23,9 @@ Address Arena<Memory>::take_fastbin(Tcache* tcache, std::uint64_t nb) {
     while (tcache->count(slot) < settings_.tcache_count && fastbins_.head(bin) != 0) {
       tcache->put(memory_, user_of(fastbins_.pop(bin)), slot);
     }
+    if (fastbins_.head(bin) != 0) Tcache::note_full<Memory>(settings_);
+  } else {
+    Tcache::note_no_list<Memory>(settings_, slot);
   }
   return user_of(victim);
 }
@@ -45,6 +48,9 @@ Address Arena<Memory>::take_small_bin(Tcache* tcache, std::uint64_t nb) {
       bins_.drop_last(bin);
       tcache->put(memory_, user_of(next), slot);
     }
+    if (!bins_.empty(bin)) Tcache::note_full<Memory>(settings_);
+  } else {
+    Tcache::note_no_list<Memory>(settings_, slot);
   }
   return user_of(victim);
 }
@@ -82,7 +88,11 @@ typename Arena<Memory>::Scan Arena<Memory>::scan_unsorted(Tcache* tcache, std::u
     if (size == nb) {
       headers_.set_in_use(victim, size);
       mark_non_main(victim);
-      if (!cacheable || tcache->count(slot) >= settings_.tcache_count) return {user_of(victim), true};
+      if (!cacheable || tcache->count(slot) >= settings_.tcache_count) {
+        if (cacheable) Tcache::note_full<Memory>(settings_);
+        else Tcache::note_no_list<Memory>(settings_, slot);
+        return {user_of(victim), true};
+      }
       tcache->put(memory_, user_of(victim), slot);
       cached = true;
       continue;

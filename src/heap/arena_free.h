@@ -57,6 +57,10 @@ void Arena<Memory>::trim_after_free(std::uint64_t size) {
   if (size < kConsolidationThreshold) return;
   if (fastbins_.maybe_nonempty) consolidate();
   if (!is_main()) return trim_heaps(settings_.top_pad);
+  note([&](OutcomeBox& box) {
+    box.top_padded(settings_);
+    if (trimmable(top_size(), settings_.top_pad, granularity()) != 0) box.trimmable_top(top_size(), settings_);
+  });
   if (top_size() >= settings_.trim_threshold) trim_top(settings_.top_pad);
 }
 
@@ -75,6 +79,7 @@ bool Arena<Memory>::put_in_cache(Tcache* tcache, Address chunk) const {
 template <MemoryProvider Memory>
 void Arena<Memory>::give_back(Address chunk) {
   const std::uint64_t size = headers_.size(chunk);
+  note([&](OutcomeBox& box) { box.chunk_given_back(size, settings_); });
   if (size > settings_.max_fast) return free_merging(chunk, size);
   FL_ASSERT(headers_.head(chunk + size) > kChunkHeader);
   if (settings_.perturb != 0) fill(memory_, user_of(chunk), size - kChunkHeader, settings_.perturb);

@@ -91,9 +91,11 @@ bool Arena<Memory>::drop_last_heap(std::uint64_t pad) {
 
 template <MemoryProvider Memory>
 void Arena<Memory>::trim_heaps(std::uint64_t pad) {
+  note([&](OutcomeBox& box) { box.top_padded(settings_); });
   while (drop_last_heap(pad)) {
   }
   const std::uint64_t size = top_size();
+  note([&](OutcomeBox& box) { box.trimmable_top(size, settings_); });
   if (size < settings_.trim_threshold) return;
   const auto area = static_cast<std::int64_t>(size - kMinChunk - 1);
   if (area < 0 || static_cast<std::uint64_t>(area) <= pad) return;

@@ -50,6 +50,7 @@ Address Arena<Memory>::map_as_top(std::uint64_t& size, std::uint64_t nb, std::ui
 // Grows until top holds nb and carves it. A large request gets a mapping of its own first.
 template <MemoryProvider Memory>
 Address Arena<Memory>::grow(Tcache* tcache, std::uint64_t nb) {
+  note([&](OutcomeBox& box) { box.large_request(nb, common_.mapped.count(), settings_); });
   const bool maps = nb >= settings_.mmap_threshold && common_.mapped.count() < settings_.mmap_max;
   if (maps) {
     if (const Address chunk = common_.mapped.allocate(nb, settings_)) return user_of(chunk);
@@ -69,6 +70,7 @@ template <MemoryProvider Memory>
 void Arena<Memory>::grow_by_break(Tcache* tcache, std::uint64_t nb) {
   const Address old_top = top_;
   const std::uint64_t old_size = top_size();
+  note([&](OutcomeBox& box) { box.top_padded(settings_); });
   std::uint64_t size = nb + settings_.top_pad + kMinChunk;
   if (contiguous_) size -= old_size;
   if (settings_.huge_page != 0) {
@@ -143,13 +145,17 @@ void Arena<Memory>::fence_off(Tcache* tcache, Address old_top, std::uint64_t old
   if (size >= kMinChunk) free(tcache, old_top);
 }
 
+// How much of a top goes when it is trimmed to `pad`.
+template <MemoryProvider Memory>
+std::uint64_t Arena<Memory>::trimmable(std::uint64_t top_size, std::uint64_t pad, std::uint64_t granularity) {
+  const std::uint64_t area = top_size - kMinChunk - 1;  // wraps for a top of 32 bytes: glibc then grows the heap by a page
+  return area <= pad ? 0 : align_down(area - pad, granularity);
+}
+
 template <MemoryProvider Memory>
 bool Arena<Memory>::trim_top(std::uint64_t pad) {
   if (top_ == 0) return false;
-  const std::uint64_t size = top_size();
-  const std::uint64_t area = size - kMinChunk - 1;  // wraps for a top of 32 bytes: glibc then grows the heap by a page
-  if (area <= pad) return false;
-  const std::uint64_t extra = align_down(area - pad, granularity());
+  const std::uint64_t size = top_size(), extra = trimmable(size, pad, granularity());
   if (extra == 0) return false;
   const Address end = move_break(0);
   if (end != top_ + size) return false;

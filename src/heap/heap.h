@@ -10,6 +10,7 @@
 
 #include "heap/allocator.h"
 #include "heap/heap_state.h"
+#include "heap/outcome_box.h"
 
 namespace faultline::heap {
 
@@ -91,6 +92,8 @@ class Heap {
   std::uint64_t usable_size(Address user) const { return allocator_.usable_size(user); }  // malloc_usable_size
   HeapState state(ArenaId arena = kMainArena) const;
   const Settings& settings() const { return allocator_.common().settings; }
+  // From the start of a process on: which other settings would have the same outcome. nullptr: nobody asks.
+  void note_outcome(OutcomeBox* box) { allocator_.common().settings.box = box; }
 
   // Chunks from low to high, arena by arena: f(Address chunk, std::uint64_t size, ChunkUse use), or with the ArenaId as
   // a fourth argument. Mapped chunks are not among them. Costs a walk over the free lists first.

@@ -1,6 +1,7 @@
 #include "heap/settings.h"
 
 #include "heap/chunk.h"
+#include "heap/outcome_box.h"
 
 namespace faultline::heap {
 namespace {
@@ -53,6 +54,7 @@ int Settings::mallopt(int parameter, int value) {
     case kMxfast:
       if (wide > kMaxFastRequest) return 0;
       max_fast = max_fast_chunk(wide);
+      if (box != nullptr) box->program_set(parameter);
       return 1;
     case kTrimThreshold:
       trim_threshold = wide;
@@ -80,11 +82,15 @@ int Settings::mallopt(int parameter, int value) {
       return 1;
   }
   dynamic_threshold = false;
+  if (box != nullptr) box->program_set(parameter);
   return 1;
 }
 
 void Settings::adapt(std::uint64_t header) {
-  if (!dynamic_threshold || header <= mmap_threshold || header > kDynamicThresholdCeiling) return;
+  if (header > kDynamicThresholdCeiling) return;
+  if (box != nullptr) box->mapped_freed(header);
+  if (!dynamic_threshold || header <= mmap_threshold) return;
+  if (box != nullptr) box->adapted();
   mmap_threshold = header & ~kFlagBits;
   trim_threshold = 2 * mmap_threshold;
 }

@@ -20,6 +20,8 @@ enum Mallopt : int {
   kArenaMax = -8,
 };
 
+class OutcomeBox;
+
 struct Settings {
   explicit Settings(const Parameters& parameters);
 
@@ -40,6 +42,8 @@ struct Settings {
   std::uint64_t arena_test = 8;
   bool caps_mmap_threshold = false;      // Version
   bool strict_overcommit = false;        // Parameters
+
+  OutcomeBox* box = nullptr;             // who notes what other settings would have changed; models only
 
   // Returns mallopt's own value: 1 done, 0 refused. An unknown parameter answers 1, as in glibc.
   int mallopt(int parameter, int value);

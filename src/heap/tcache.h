@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "heap/chunk.h"
+#include "heap/outcome_box.h"
 #include "heap/settings.h"
 
 namespace faultline::heap {
@@ -36,11 +37,31 @@ class Tcache {
   template <MemoryProvider Memory>
   bool take_back(Memory& memory, const Settings& settings, Address user, std::uint64_t chunk_size) {
     const std::uint64_t i = index(chunk_size);
-    if (i >= settings.tcache_bins) return false;
+    if (i >= settings.tcache_bins) {
+      note_no_list<Memory>(settings, i);
+      return false;
+    }
     FL_ASSERT(!holds(memory, user, i));
-    if (counts_[i] >= settings.tcache_count) return false;
+    if (counts_[i] >= settings.tcache_count) {
+      note_full<Memory>(settings);
+      return false;
+    }
     put(memory, user, i);
     return true;
+  }
+
+  // For the box of settings with the same outcome: where the cache had no place.
+  template <MemoryProvider Memory>
+  static void note_no_list(const Settings& settings, std::uint64_t i) {
+    if constexpr (!trusts_headers<Memory>) {
+      if (settings.box != nullptr && i >= settings.tcache_bins && i < kTcacheBins) settings.box->no_cache_list(i);
+    }
+  }
+  template <MemoryProvider Memory>
+  static void note_full(const Settings& settings) {
+    if constexpr (!trusts_headers<Memory>) {
+      if (settings.box != nullptr) settings.box->cache_list_full(settings);
+    }
   }
 
   template <MemoryProvider Memory>

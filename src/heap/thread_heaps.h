@@ -13,6 +13,7 @@
 
 #include "heap/chunk_book.h"
 #include "heap/chunk_headers.h"
+#include "heap/outcome_box.h"
 #include "heap/settings.h"
 
 namespace faultline::heap {
@@ -100,6 +101,9 @@ class ThreadHeaps {
   Address open_in_pages(ArenaId arena, std::uint64_t size, std::uint64_t page, bool explicitly) {
     const std::uint64_t whole = heap_bytes();
     const std::uint64_t least = settings_.explicit_huge_page != 0 ? settings_.explicit_huge_page : kThreadHeapLeast;
+    if constexpr (!trusts_headers<Memory>) {
+      if (settings_.box != nullptr) settings_.box->top_padded(settings_);
+    }
     if (size + settings_.top_pad < least) size = least;
     else if (size + settings_.top_pad <= whole) size += settings_.top_pad;
     else if (size > whole) return 0;

@@ -40,8 +40,10 @@ bool same_arena_limits(const Program& program, const heap::Parameters& parameter
 
 class Replay {
  public:
-  Replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch, Touches touches)
+  Replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch, Touches touches, const ReplayPlan& plan)
       : program_(program),
+        plan_(plan),
+        trims_(plan.trim, program),
         placement_(placement),
         timed_(touches == Touches::by_faults),
         watch_(watch),
@@ -50,14 +52,21 @@ class Replay {
         memory_(twin_, watch ? heap::LogMode::records : heap::LogMode::counts_only),
         heap_(memory_, parameters),
         slots_(program.slots),
-        lives_(program, same_arena_limits(program, parameters)) {}
+        lives_(program, same_arena_limits(program, parameters)) {
+    if (plan_.box == nullptr) return;
+    *plan_.box = heap::OutcomeBox(heap_.settings());
+    if (program.threads.size() > 1) plan_.box->arena_limit_asked();  // decides whether the recorded arenas are used
+    heap_.note_outcome(plan_.box);
+  }
 
-  Prediction run() {
+  std::optional<Prediction> run() {
     for (std::size_t i = 0; i < program_.events.size(); ++i) {
       const Event& event = program_.events[i];
+      if (i % kAskedEvery == 0 && plan_.give_up && plan_.give_up({cost_so_far(), twin_.peak_resident_pages() << kPageShift})) return std::nullopt;
       if (event.time >= next_rest_time_) advance_rest(event.time);
       if (i == next_break_event_) move_foreign_break(i);
       if (lives_.end_threads(i, heap_)) tally();  // made between events: part of no event's calls
+      if (trims_.running() && trims_.due(event)) heap_.malloc_trim(event.thread, 0);
       std::size_t calls_end = next_call_;
       while (calls_end < program_.calls.size() && program_.calls[calls_end].event == i) ++calls_end;
       if (event.flags & (kUnknown | kFailed)) {
@@ -81,7 +90,11 @@ class Replay {
   }
 
  private:
+  static constexpr std::size_t kAskedEvery = 4096;
+
   const Program& program_;
+  const ReplayPlan& plan_;
+  TrimClock trims_;
   const Placement placement_;
   const bool timed_;
   ReplayWatch* const watch_;
@@ -260,22 +273,34 @@ class Replay {
     memory_.clear_log();
   }
 
-  Prediction outcome() {
+  double cost_so_far() {
     tally();
     Prediction p;
+    count_malloc(p);
+    return cost_of(p, program_.costs);
+  }
+
+  // Faults, calls and released pages of malloc so far.
+  void count_malloc(Prediction& p) const {
     const heap::TwinMemory::Faults faults = twin_.faults();
     p.heap_minor = faults.heap_minor;
     p.mmapped_minor = faults.mmapped_minor;
     p.thread_heap_minor = faults.thread_heap_minor;
+    p.calls = counted_;
+    const std::uint64_t resident = twin_.resident_heap_pages() + twin_.resident_mmapped_pages() + twin_.resident_thread_heap_pages();
+    const std::uint64_t came = p.malloc_minor();
+    p.released_pages = came > resident ? came - resident : 0;
+  }
+
+  Prediction outcome() {
+    tally();
+    Prediction p;
+    count_malloc(p);
     p.rest_minor = program_.observed.rest_minor;
     p.major_faults = program_.observed.major();
     p.rss_peak_bytes = twin_.peak_resident_pages() << kPageShift;
     p.rss_end_bytes = twin_.resident_pages() << kPageShift;
     p.peak_time = peak_time_;
-    p.calls = counted_;
-    const std::uint64_t resident = twin_.resident_heap_pages() + twin_.resident_mmapped_pages() + twin_.resident_thread_heap_pages();
-    const std::uint64_t came = p.malloc_minor();
-    p.released_pages = came > resident ? came - resident : 0;
     if (timed_) {  // without the recorder
       p.rest_minor -= std::min(p.rest_minor, program_.borrowed.faults);
       for (std::uint64_t* bytes : {&p.rss_peak_bytes, &p.rss_end_bytes}) *bytes -= std::min(*bytes, program_.borrowed.pages << kPageShift);
@@ -301,7 +326,11 @@ heap::Parameters recorded_parameters(const Program& program) {
 }
 
 Prediction replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch, Touches touches) {
-  return Replay(program, parameters, placement, watch, touches).run();
+  return *Replay(program, parameters, placement, watch, touches, {}).run();
+}
+
+std::optional<Prediction> replay(const Program& program, const heap::Parameters& parameters, const ReplayPlan& plan) {
+  return Replay(program, parameters, Placement::own, plan.watch, Touches::by_faults, plan).run();
 }
 
 }  // namespace faultline::replay

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "heap/on/logging_memory.h"
 #include "heap/parameters.h"
 #include "replay/prediction.h"
 #include "replay/program.h"
+#include "replay/replay_plan.h"
 
 namespace faultline::replay {
 
@@ -37,5 +39,8 @@ heap::Parameters recorded_parameters(const Program& program);
 // watch may be nullptr: then nothing is logged per event.
 Prediction replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch = nullptr,
                   Touches touches = Touches::by_faults);
+
+// A what-if with a plan; nothing if it was given up.
+std::optional<Prediction> replay(const Program& program, const heap::Parameters& parameters, const ReplayPlan& plan);
 
 }  // namespace faultline::replay

@@ -1,0 +1,64 @@
+#include "analyze/what_if.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "replay/replayer.h"
+
+namespace faultline::analyze {
+namespace {
+
+Result<std::uint64_t> whole_number(std::string_view name, std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value == 0 || value > 1'000'000'000'000) {
+    return fail(make_error("{}: wanted a whole number from 1, found '{}'", name, text));
+  }
+  return value;
+}
+
+}  // namespace
+
+std::string WhatIf::environment() const {
+  const std::string tunables = parameters.tunables.to_glibc_tunables();
+  return tunables.empty() ? std::string() : "GLIBC_TUNABLES=" + tunables;
+}
+
+std::string WhatIf::code() const {
+  if (!trim.any()) return {};
+  std::string when;
+  if (trim.every_ns != 0) when = trim.every_ns % 1'000'000'000 == 0 ? fmt::format("every {} s", trim.every_ns / 1'000'000'000) : fmt::format("every {} ms", trim.every_ns / 1'000'000);
+  if (trim.every_frees != 0) when += fmt::format("{}after every {} frees", when.empty() ? "" : ", and ", trim.every_frees);
+  return fmt::format("malloc_trim(0);  /* <malloc.h>, {}: a line to add to the program, no variable does it */", when);
+}
+
+Result<WhatIf> what_if(const replay::Program& program, const std::vector<std::string>& settings) {
+  WhatIf result{.parameters = replay::recorded_parameters(program), .trim = {}, .arena_estimate = false, .assumptions = {}};
+  const heap::Tunables recorded = result.parameters.tunables;
+  for (const std::string& setting : settings) {
+    const std::size_t equals = setting.find('=');
+    const std::string_view name = std::string_view(setting).substr(0, equals);
+    if (equals != std::string::npos && (name == kTrimEveryMs || name == kTrimEveryFrees)) {
+      FL_TRY(const std::uint64_t value, whole_number(name, std::string_view(setting).substr(equals + 1)));
+      if (name == kTrimEveryMs) result.trim.every_ns = value * 1'000'000;
+      else result.trim.every_frees = value;
+      continue;
+    }
+    if (auto set = result.parameters.tunables.set(setting); !set) {
+      const std::string& why = set.error().message();
+      return fail(make_error("{}{}", why, why.find("known are") != std::string::npos ? fmt::format(", {}, {}", kTrimEveryMs, kTrimEveryFrees) : ""));
+    }
+  }
+  const heap::Tunables& tunables = result.parameters.tunables;
+  result.arena_estimate = program.threads.size() > 1 && (tunables.arena_max != recorded.arena_max || tunables.arena_test != recorded.arena_test);
+  if (tunables.hugetlb != recorded.hugetlb) {
+    if (auto absent = heap::not_modelled(result.parameters)) result.assumptions.push_back(std::move(*absent));
+    if (tunables.hugetlb == 1 && program.thp_madvise_bytes == 0) {
+      result.assumptions.push_back("glibc.malloc.hugetlb=1: does nothing where transparent_hugepage/enabled is not madvise, as when this was recorded");
+    }
+  }
+  return result;
+}
+
+}  // namespace faultline::analyze

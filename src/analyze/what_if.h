@@ -1,0 +1,31 @@
+// WhatIf: one joint setting as a user or the search names it, turned into what a replay needs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "heap/parameters.h"
+#include "replay/replay_plan.h"
+
+namespace faultline::analyze {
+
+struct WhatIf {
+  heap::Parameters parameters;     // recorded settings included
+  replay::TrimPeriod trim;         // malloc_trim_every_ms, malloc_trim_every_frees: a change of the program, no variable says it
+  bool arena_estimate = false;     // which thread gets which arena follows glibc's rules with every lock free, not the recording
+  std::vector<std::string> assumptions;  // one line each: what must hold of the machine, and the recording does not tell
+
+  // What to put before the command; empty if only the program changes.
+  std::string environment() const;
+  // The line to add to the program; empty if none is.
+  std::string code() const;
+};
+
+inline constexpr const char* kTrimEveryMs = "malloc_trim_every_ms";
+inline constexpr const char* kTrimEveryFrees = "malloc_trim_every_frees";
+
+// "mmap_threshold=1M" style assignments on top of what the recorded run had. The error lists what is known.
+Result<WhatIf> what_if(const replay::Program& program, const std::vector<std::string>& settings);
+
+}  // namespace faultline::analyze

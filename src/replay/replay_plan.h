@@ -1,0 +1,63 @@
+// ReplayPlan: what a what-if does besides other parameters, and when it is given up.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "heap/outcome_box.h"
+#include "replay/program.h"
+
+namespace faultline::replay {
+
+// The program, changed so that it calls malloc_trim(0) every so often: in its heap call that follows. Where it makes no heap
+// call for longer than that, the trims that would find nothing new are left out.
+struct TrimPeriod {
+  std::uint64_t every_ns = 0;     // 0: not by time
+  std::uint64_t every_frees = 0;  // 0: not by frees
+  bool operator==(const TrimPeriod&) const = default;
+  bool any() const { return every_ns != 0 || every_frees != 0; }
+};
+
+// How far a replay is, for whoever may give it up.
+struct ReplayProgress {
+  double cost_ns = 0;
+  std::uint64_t rss_peak_bytes = 0;
+};
+
+class ReplayWatch;
+
+struct ReplayPlan {
+  TrimPeriod trim;
+  std::function<bool(const ReplayProgress&)> give_up;  // asked every few thousand events; may be empty
+  ReplayWatch* watch = nullptr;
+  heap::OutcomeBox* box = nullptr;                     // gets the settings that would have the same outcome
+};
+
+// When the trims of a plan are due.
+class TrimClock {
+ public:
+  TrimClock(const TrimPeriod& period, const Program& program) : frees_(period.every_frees), ticks_(period.every_ns / program.time_unit_ns) {
+    if (period.every_ns != 0 && ticks_ == 0) ticks_ = 1;
+    if (ticks_ != 0 && !program.events.empty()) due_ = program.events.front().time + ticks_;
+  }
+  bool running() const { return frees_ != 0 || ticks_ != 0; }
+  // Before each event, in order.
+  bool due(const Event& event) {
+    bool now = false;
+    if (frees_ != 0 && seen_ >= frees_) {
+      seen_ = 0;
+      now = true;
+    }
+    if (ticks_ != 0 && event.time >= due_) {
+      due_ += (event.time - due_) / ticks_ * ticks_ + ticks_;
+      now = true;
+    }
+    if (event.op == trace::HeapOp::free) ++seen_;
+    return now;
+  }
+
+ private:
+  std::uint64_t frees_, ticks_, seen_ = 0, due_ = 0;
+};
+
+}  // namespace faultline::replay
