@@ -3,79 +3,113 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <limits>
-#include <mutex>
 #include <set>
-#include <thread>
 
 #include "analyze/search_candidates.h"
+#include "analyze/search_choice.h"
 #include "replay/replayer.h"
 
 namespace faultline::analyze {
 namespace {
 
-using replay::Placement;
-using replay::Prediction;
-
-constexpr double kLeastShareOfWall = 0.02;    // a saving below this share of the run is noise to its user
-constexpr double kLeastMemoryGain = 0.10;     // of peak or end RSS
-constexpr std::size_t kRounds = 3;            // of refinement
-constexpr std::size_t kRefined = 3;           // candidates refined per round
-
-struct Tried {
-  Setting setting;
-  Candidate candidate;
-};
+constexpr std::size_t kRounds = 4;            // of refinement
+constexpr std::size_t kRefined = 2;           // candidates refined per round and objective
+constexpr double kFirstShare = 0.45, kRefinedShare = 0.8;  // of the time, for first settings and what is around the best
+constexpr double kMostCostShare = 0.25;       // of the run: what costs more is given up
+constexpr std::size_t kDrawn = 64;            // settings drawn at a time
+constexpr std::size_t kDrawsWithoutNews = 40; // batches in which nothing new was drawn
 
 class Search {
  public:
   Search(const replay::Program& program, const SearchOptions& options)
-      : program_(program), options_(options), start_(std::chrono::steady_clock::now()) {}
+      : program_(program), options_(options), deadline_(options.started + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(std::min(options.seconds, 1e8)))) {}
 
   Advice run() {
-    advice_.verification = replay::verify(program_);
+    auto verification = replay::verify_until(program_, [this] { return Clock::now() >= deadline_; });
+    if (!verification) {
+      advice_.out_of_time = true;
+      advice_.reason = fmt::format("{:.3g} s (--seconds) are over before one replay of {} events came to its end", options_.seconds, program_.events.size());
+      return std::move(advice_);
+    }
+    advice_.verification = std::move(*verification);
     if (!advice_.verification.holds() && !options_.force) {
       advice_.reason = fmt::format("verify failed ({}): the twin does not reproduce this run, so its predictions are not advice",
                                    failure(advice_.verification));
       return std::move(advice_);
     }
-    const SizeProfile profile = size_profile(program_);
-    evaluate(first_settings(profile));
-    for (std::size_t round = 0; round < kRounds && in_time(); ++round) {
-      std::vector<Setting> next;
-      for (std::size_t index : best(kRefined)) {
-        const auto around = neighbours(tried_[index].setting);
-        next.insert(next.end(), around.begin(), around.end());
-      }
-      if (!evaluate(next)) break;
-    }
-    if (in_time()) {
-      std::vector<Setting> next = with_caches({}, profile);
-      for (std::size_t index : best(1)) {
-        const auto more = with_caches(tried_[index].setting, profile);
-        next.insert(next.end(), more.begin(), more.end());
-      }
-      evaluate(next);
-    }
-    rank();
-    recommend();
+    ReplayPool pool(program_, {.workers = options_.workers,
+                               .deadline = deadline_,
+                               .most_cost_ns = advice_.baseline().cost_ns + most_more_cost(),
+                               .progress = options_.progress});
+    pool_ = &pool;
+    look();
+    advice_.replays = pool.replays();
+    rank(advice_, program_, options_);
+    recommend(advice_, program_, options_);
     return std::move(advice_);
   }
 
  private:
   const replay::Program& program_;
   const SearchOptions& options_;
-  const std::chrono::steady_clock::time_point start_;
+  const Clock::time_point deadline_;
   Advice advice_;
-  std::vector<Tried> tried_;
+  ReplayPool* pool_ = nullptr;
   std::set<Setting> known_;
 
-  const Prediction& baseline() const { return advice_.verification.prediction; }
+  double most_more_cost() const {
+    const double run = kMostCostShare * static_cast<double>(program_.wall_ns);
+    return std::max({run, 1e6, 0.1 * advice_.baseline().cost_ns});
+  }
 
-  bool in_time() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count() < options_.seconds;
+  void look() {
+    const SizeProfile profile = size_profile(program_);
+    const Clock::duration left = deadline_ - Clock::now();
+    const auto until = [&, start = Clock::now()](double share) { return start + std::chrono::duration_cast<Clock::duration>(left * share); };
+    evaluate(first_settings(profile), until(kFirstShare));
+    for (std::size_t round = 0; round < kRounds && wanted(); ++round) {
+      std::vector<Setting> next;
+      for (const Setting& setting : best()) {
+        for (Setting& near : neighbours(setting)) next.push_back(std::move(near));
+      }
+      if (!evaluate(next, until(kRefinedShare))) break;
+    }
+    std::vector<Setting> next = with_more({}, profile);
+    for (const Setting& setting : best()) {
+      for (Setting& more : with_more(setting, profile)) next.push_back(std::move(more));
+    }
+    evaluate(next, options_.settings == 0 ? deadline_ : until(kRefinedShare));
+    if (options_.settings != 0) fill(profile);
+  }
+
+  // As many as were asked for.
+  void fill(const SizeProfile& profile) {
+    SettingSampler sampler(profile);
+    for (std::size_t dry = 0; wanted() && pool_->in_time() && dry < kDrawsWithoutNews;) {
+      std::vector<Setting> drawn;
+      for (std::size_t i = 0; i < kDrawn; ++i) drawn.push_back(sampler.next());
+      dry = evaluate(drawn, deadline_) ? 0 : dry + 1;
+    }
+  }
+
+  bool wanted() const { return options_.settings == 0 || advice_.candidates.size() + advice_.too_costly < options_.settings; }
+
+  // The best so far, for each objective.
+  std::vector<Setting> best() const {
+    std::vector<Setting> list;
+    for (const Objective objective : {Objective::time, Objective::peak_rss, Objective::end_rss}) {
+      if (options_.objective != Objective::any && options_.objective != objective) continue;
+      for (const std::size_t index : best_for(objective, advice_.candidates, advice_.baseline(), program_, options_, kRefined))
+        list.push_back(setting_of(advice_.candidates[index]));
+    }
+    std::sort(list.begin(), list.end());
+    list.erase(std::unique(list.begin(), list.end()), list.end());
+    return list;
+  }
+  static Setting setting_of(const Candidate& candidate) {
+    Setting setting;
+    for (const std::string& one : candidate.settings) setting[one.substr(0, one.find('='))] = std::stoull(one.substr(one.find('=') + 1));
+    return setting;
   }
 
   static std::string failure(const replay::Verification& v) {
@@ -85,166 +119,62 @@ class Search {
     return fmt::format("peak RSS off by {:.1f} %", 100 * *v.rss_error());
   }
 
-  // True if there was anything new to try. Replays are independent: workers take the next one until none is left.
-  bool evaluate(const std::vector<Setting>& settings) {
-    std::vector<Tried> fresh;
-    for (const Setting& setting : settings)
-      if (known_.insert(setting).second) fresh.push_back({.setting = setting, .candidate = {}});
+  // True if there was anything new to try, and an answer.
+  bool evaluate(const std::vector<Setting>& settings, Clock::time_point until) {
+    std::vector<Candidate> fresh;
+    std::vector<WhatIf> questions;
+    const std::size_t so_far = advice_.candidates.size() + advice_.too_costly;
+    for (const Setting& setting : settings) {
+      if (options_.settings != 0 && so_far + fresh.size() >= options_.settings) break;
+      if (setting.empty() || known_.contains(setting)) continue;
+      Candidate candidate;
+      candidate.settings = assignments(setting);
+      auto question = what_if(program_, candidate.settings);
+      known_.insert(setting);
+      if (!question) continue;
+      questions.push_back(*question);
+      candidate.what_if = std::move(*question);
+      fresh.push_back(std::move(candidate));
+    }
     if (fresh.empty()) return false;
-    std::atomic<std::size_t> next{0};
-    std::size_t done = 0;
-    std::vector<char> replayed(fresh.size(), 0);
-    std::mutex reporting;
-    auto work = [&] {
-      for (std::size_t i = next++; i < fresh.size() && in_time(); i = next++) {
-        Candidate& candidate = fresh[i].candidate;
-        candidate.settings = assignments(fresh[i].setting);
-        auto parameters = with_settings(program_, candidate.settings);
-        if (!parameters) continue;
-        candidate.tunables = parameters->tunables;
-        candidate.predicted = replay::replay(program_, *parameters, Placement::own);
-        candidate.saved_ns = baseline().cost_ns - candidate.predicted.cost_ns;
-        replayed[i] = 1;
-        const std::lock_guard lock(reporting);
-        ++done;
-        if (options_.progress) options_.progress(advice_.replays + done, advice_.replays + fresh.size());
-      }
-    };
-    std::vector<std::thread> workers;
-    for (unsigned i = 1; i < options_.workers; ++i) workers.emplace_back(work);
-    work();
-    for (std::thread& worker : workers) worker.join();
+    bool any = false;
+    const std::vector<Answer> answers = pool_->ask(questions, until);
     for (std::size_t i = 0; i < fresh.size(); ++i) {
-      if (!replayed[i]) continue;
-      Candidate& candidate = fresh[i].candidate;
+      if (answers[i].kind == Answer::Kind::no_time) {
+        known_.erase(setting_of(fresh[i]));
+        advice_.out_of_time = true;
+        continue;
+      }
+      any = true;
+      if (answers[i].kind == Answer::Kind::too_costly) {
+        ++advice_.too_costly;
+        continue;
+      }
+      Candidate& candidate = fresh[i];
+      candidate.predicted = answers[i].predicted;
+      candidate.replayed = answers[i].kind == Answer::Kind::replayed;
+      candidate.saved_ns = advice_.baseline().cost_ns - candidate.predicted.cost_ns;
+      candidate.error = error_bar(advice_.verification, candidate.predicted, program_.costs);
       candidate.raises_peak = static_cast<double>(candidate.predicted.rss_peak_bytes) >
-                              (1 + options_.allowed_peak_growth) * static_cast<double>(baseline().rss_peak_bytes);
-      tried_.push_back(std::move(fresh[i]));
+                              (1 + options_.allowed_peak_growth) * static_cast<double>(advice_.baseline().rss_peak_bytes);
+      advice_.candidates.push_back(std::move(candidate));
     }
-    advice_.replays += done;
-    return done > 0;
-  }
-
-  // Cost first; among equals less memory, then fewer settings, then smaller values (a threshold that never bites on
-  // this run is no better than the one that is just large enough).
-  static bool better(const Tried& x, const Tried& y) {
-    const Candidate &a = x.candidate, &b = y.candidate;
-    if (a.raises_peak != b.raises_peak) return b.raises_peak;
-    if (a.predicted.failed != b.predicted.failed) return a.predicted.failed < b.predicted.failed;
-    const double near = 0.01 * std::max(a.predicted.cost_ns, b.predicted.cost_ns);
-    if (std::abs(a.predicted.cost_ns - b.predicted.cost_ns) > near) return a.predicted.cost_ns < b.predicted.cost_ns;
-    return secondary(x) < secondary(y);
-  }
-  static std::tuple<std::uint64_t, std::uint64_t, std::size_t, double> secondary(const Tried& t) {
-    const Prediction& p = t.candidate.predicted;
-    double sum = 0;
-    for (const auto& [name, value] : t.setting) sum += static_cast<double>(value);
-    // Whole MiB: a page more or less is not a reason to prefer anything.
-    return {p.rss_peak_bytes >> 20, p.rss_end_bytes >> 20, t.setting.size(), sum};
-  }
-
-  // "Within 1 %" is no strict weak order, so the best are picked one by one instead of sorted.
-  std::vector<std::size_t> best(std::size_t count) const {
-    std::vector<std::size_t> left(tried_.size()), picked;
-    for (std::size_t i = 0; i < left.size(); ++i) left[i] = i;
-    while (!left.empty() && picked.size() < count) {
-      auto top = left.begin();
-      double least = std::numeric_limits<double>::max();
-      for (auto at = left.begin(); at != left.end(); ++at) {
-        const Candidate& c = tried_[*at].candidate;
-        const double cost = c.predicted.cost_ns + (c.raises_peak ? 1e18 : 0);
-        if (cost < least) least = cost, top = at;
-      }
-      for (auto at = left.begin(); at != left.end(); ++at)
-        if (better(tried_[*at], tried_[*top]) && tried_[*at].candidate.predicted.cost_ns <= least * 1.01) top = at;
-      picked.push_back(*top);
-      left.erase(top);
-    }
-    return picked;
-  }
-
-  static bool dominates(const Prediction& a, const Prediction& b) {
-    const bool no_worse = a.cost_ns <= b.cost_ns && a.rss_peak_bytes <= b.rss_peak_bytes && a.rss_end_bytes <= b.rss_end_bytes;
-    return no_worse && (a.cost_ns < b.cost_ns || a.rss_peak_bytes < b.rss_peak_bytes || a.rss_end_bytes < b.rss_end_bytes);
-  }
-
-  void rank() {
-    for (std::size_t index : best(tried_.size())) advice_.candidates.push_back(std::move(tried_[index].candidate));
-    // The best of those that predict the same stands for all of them.
-    std::set<std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>> seen;
-    for (Candidate& candidate : advice_.candidates) {
-      const Prediction& p = candidate.predicted;
-      if (!seen.emplace(p.minor_faults() + p.calls.total(), p.rss_peak_bytes >> 20, p.rss_end_bytes >> 20).second) continue;
-      candidate.on_front = std::none_of(advice_.candidates.begin(), advice_.candidates.end(), [&](const Candidate& other) {
-        return dominates(other.predicted, candidate.predicted);
-      });
-    }
-  }
-
-  void recommend() {
-    const double error = advice_.verification.fault_error().value_or(0);
-    advice_.needed_ns = std::max(kLeastShareOfWall * static_cast<double>(program_.wall_ns), error * baseline().cost_ns);
-    if (advice_.candidates.empty()) {
-      advice_.reason = "no candidate could be replayed in the time given";
-      return;
-    }
-    const Candidate& first = advice_.candidates.front();
-    if (!first.raises_peak && first.saved_ns > advice_.needed_ns) {
-      advice_.recommended = 0;
-      advice_.gain = Gain::time;
-      advice_.reason = fmt::format("saves {:.1f} ms of {:.1f} ms spent on faults and memory calls", first.saved_ns / 1e6,
-                                   baseline().cost_ns / 1e6);
-      return;
-    }
-    if (recommend_memory()) return;
-    advice_.reason = fmt::format("no setting helps: the best saves {:.1f} ms, and a saving below {:.1f} ms (2 % of the run, or the error bar) is not advice",
-                                 std::max(0.0, first.saved_ns) / 1e6, advice_.needed_ns / 1e6);
-    const auto faster = std::find_if(advice_.candidates.begin(), advice_.candidates.end(), [&](const Candidate& c) {
-      return c.raises_peak && c.saved_ns > advice_.needed_ns;
-    });
-    if (faster != advice_.candidates.end())
-      advice_.reason = "no setting helps without more memory; the faster ones listed raise peak RSS (--allow-rss accepts that)";
-  }
-
-  // Time has nothing to give: is there memory to get back for (almost) nothing?
-  bool recommend_memory() {
-    const double error = advice_.verification.rss_error().value_or(0);
-    const double least = std::max(kLeastMemoryGain, 2 * error);
-    double most = least;
-    for (std::size_t i = 0; i < advice_.candidates.size(); ++i) {
-      const Candidate& candidate = advice_.candidates[i];
-      if (candidate.predicted.failed != 0 || -candidate.saved_ns > kLeastShareOfWall * static_cast<double>(program_.wall_ns)) continue;
-      const double share = gain(baseline().rss_peak_bytes, candidate.predicted.rss_peak_bytes);
-      if (share > most) {
-        most = share;
-        advice_.recommended = i;
-      }
-    }
-    if (!advice_.recommended) return false;
-    advice_.gain = Gain::memory;
-    const Candidate& chosen = advice_.candidates[*advice_.recommended];
-    advice_.reason = fmt::format("no time to save; lowers peak RSS by {:.0f} % for {:.1f} ms", 100 * most,
-                                 std::max(0.0, -chosen.saved_ns) / 1e6);
-    return true;
-  }
-  static double gain(std::uint64_t before, std::uint64_t after) {
-    return before <= after ? 0 : static_cast<double>(before - after) / static_cast<double>(before);
+    return any;
   }
 };
 
 }  // namespace
 
-Advice search(const replay::Program& program, const SearchOptions& options) { return Search(program, options).run(); }
-
-Result<heap::Parameters> with_settings(const replay::Program& program, const std::vector<std::string>& settings) {
-  heap::Parameters parameters = replay::recorded_parameters(program);
-  for (const std::string& setting : settings) FL_CHECK(parameters.tunables.set(setting));
-  const heap::Tunables& tunables = parameters.tunables;
-  const heap::Tunables recorded = replay::recorded_parameters(program).tunables;
-  if (tunables.hugetlb.value_or(0) != recorded.hugetlb.value_or(0) && tunables.hugetlb.value_or(0) >= 2) {
-    return fail(make_error("hugetlb={}: explicit huge pages are not modelled yet, so there is no prediction", tunables.hugetlb.value_or(0)));
-  }
-  return parameters;
+std::map<std::string, Objective> objective_names() {
+  return {{"any", Objective::any}, {"time", Objective::time}, {"peak-rss", Objective::peak_rss}, {"end-rss", Objective::end_rss}};
 }
+
+std::string name_of(Objective objective) {
+  for (const auto& [name, value] : objective_names())
+    if (value == objective) return name;
+  return {};
+}
+
+Advice search(const replay::Program& program, const SearchOptions& options) { return Search(program, options).run(); }
 
 }  // namespace faultline::analyze

@@ -35,4 +35,25 @@ nlohmann::ordered_json error_json(const replay::Verification& verification, cons
           {"unseen_minor_faults_ratio", prediction.minor_faults() == 0 ? 0 : prediction.unseen_error / static_cast<double>(prediction.minor_faults())}};
 }
 
+nlohmann::ordered_json to_json(const Candidate& candidate, const replay::Verification& verification) {
+  nlohmann::ordered_json settings = nlohmann::ordered_json::object();
+  for (const std::string& one : candidate.settings) settings[one.substr(0, one.find('='))] = std::stoull(one.substr(one.find('=') + 1));
+  nlohmann::ordered_json error = error_json(verification, candidate.predicted);
+  error["cost_ns"] = std::llround(candidate.error.cost_ns);
+  error["rss_peak_bytes"] = std::llround(candidate.error.rss_peak_bytes);
+  error["rss_end_bytes"] = std::llround(candidate.error.rss_end_bytes);
+  return {{"settings", settings},
+          {"predicted", to_json(candidate.predicted)},
+          {"error", error},
+          {"saved_ns", std::llround(candidate.saved_ns)},
+          {"on_front", candidate.on_front},
+          {"near_best", candidate.near_best},
+          {"raises_peak_rss", candidate.raises_peak},
+          {"replayed", candidate.replayed},
+          {"estimate", candidate.what_if.arena_estimate},
+          {"assumptions", candidate.what_if.assumptions},
+          {"env", candidate.what_if.environment()},
+          {"code", candidate.what_if.code()}};
+}
+
 }  // namespace faultline::analyze

@@ -1,5 +1,6 @@
 #include "analyze/search_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -18,9 +19,10 @@ std::optional<Answer> ReplayPool::look_up(const WhatIf& question, const heap::Se
   return std::nullopt;
 }
 
-Answer ReplayPool::answer(const WhatIf& question) {
+Answer ReplayPool::answer(const WhatIf& question, Clock::time_point until) {
   const heap::Settings settings(question.parameters);
   if (auto found = look_up(question, settings)) return *found;
+  if (Clock::now() >= std::min(until, options_.deadline)) return {};
   Known known{.trim = question.trim, .box = {}, .predicted = {}};
   replay::ReplayPlan plan;
   plan.trim = question.trim;
@@ -41,11 +43,11 @@ Answer ReplayPool::answer(const WhatIf& question) {
   return result;
 }
 
-std::vector<Answer> ReplayPool::ask(const std::vector<WhatIf>& questions) {
+std::vector<Answer> ReplayPool::ask(const std::vector<WhatIf>& questions, Clock::time_point until) {
   std::vector<Answer> answers(questions.size());
   std::atomic<std::size_t> next{0};
   const auto work = [&] {
-    for (std::size_t i = next++; i < questions.size() && in_time(); i = next++) answers[i] = answer(questions[i]);
+    for (std::size_t i = next++; i < questions.size(); i = next++) answers[i] = answer(questions[i], until);
   };
   std::vector<std::thread> workers;
   for (unsigned i = 1; i < options_.workers && i < questions.size(); ++i) workers.emplace_back(work);

@@ -35,7 +35,8 @@ class ReplayPool {
   ReplayPool(const replay::Program& program, PoolOptions options) : program_(program), options_(std::move(options)) {}
 
   // In the order asked. The answers do not depend on the number of workers; which of them were replayed may.
-  std::vector<Answer> ask(const std::vector<WhatIf>& questions);
+  // No replay is begun after `until`; what is known without one is answered all the same.
+  std::vector<Answer> ask(const std::vector<WhatIf>& questions, Clock::time_point until);
   std::size_t replays() const { return replays_; }
   bool in_time() const { return Clock::now() < options_.deadline; }
 
@@ -46,7 +47,7 @@ class ReplayPool {
     std::optional<replay::Prediction> predicted;  // nothing: too costly
   };
 
-  Answer answer(const WhatIf& question);
+  Answer answer(const WhatIf& question, Clock::time_point until);
   std::optional<Answer> look_up(const WhatIf& question, const heap::Settings& settings);
 
   const replay::Program& program_;

@@ -27,9 +27,16 @@ SizeProfile size_profile(const replay::Program& program) {
     if (size > 0 && size <= kTcacheMost) --live_of_size[(size + 7) / 16];
     size_of_slot[slot] = 0;
   };
+  profile.threads = std::max<std::size_t>(1, program.threads.size());
+  profile.thp_by_madvise = program.thp_madvise_bytes != 0;
+  if (!program.events.empty()) {
+    const std::uint64_t first = program.events.front().time, last = program.events.back().time;
+    profile.duration_ms = last <= first ? 0 : (last - first) * program.time_unit_ns / 1'000'000;
+  }
   for (const replay::Event& event : program.events) {
     if (event.op == trace::HeapOp::free) {
       leave(event.slot);
+      ++profile.frees;
       continue;
     }
     if (event.slot == replay::kNoSlot || event.flags & replay::kFailed) continue;

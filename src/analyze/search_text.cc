@@ -40,6 +40,10 @@ std::string error_bar_text(const replay::Verification& v) {
   return fmt::format("faults {}, peak RSS {}", part(v.fault_error()), part(v.rss_error()));
 }
 
+std::string arena_estimate_text() {
+  return "an estimate: which thread gets which arena follows glibc's rules with every lock free; in a run it depends on which are held";
+}
+
 std::string unseen_text(const replay::Prediction& p) {
   if (p.unseen_minor == 0) return {};
   return fmt::format("; {} of the faults are on pages whose use the recording does not show: judged by other blocks, ±{:.0f} faults", p.unseen_minor, p.unseen_error);

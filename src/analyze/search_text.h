@@ -14,6 +14,8 @@ std::string time_text(double ns);              // "1.23 ms"
 std::string calls_text(const replay::CallCounts& calls);  // "brk 12, mmap 3, munmap 3", "none"
 // "verify: faults ±0.4 %, peak RSS ±1.0 %"
 std::string error_bar_text(const replay::Verification& verification);
+// What an answer about arena_max or arena_test rests on.
+std::string arena_estimate_text();
 // "; 1,234 faults on pages ..." or nothing.
 std::string unseen_text(const replay::Prediction& prediction);
 

@@ -1,5 +1,6 @@
 // faultline: dispatch to one command, print its error as one line, exit 2 on bad usage or input.
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -55,6 +56,9 @@ int run(int argc, char** argv) {
       return *status == kDone ? kBadInput : *status;
     }
     fmt::print(stderr, "faultline {}: {}\n", sub->get_name(), status.error().message());
+    // Who asked for JSON gets the error as JSON too, not an empty document.
+    const CLI::Option* json = sub->get_option_no_throw("--json");
+    if (json != nullptr && json->count() > 0) fmt::print("{}\n", nlohmann::ordered_json{{"error", status.error().message()}}.dump(2));
   }
   return kBadInput;
 }

@@ -1,4 +1,4 @@
-// ReplayPlan: what a what-if does besides other parameters, and when it is given up.
+// ReplayPlan: how a program is replayed besides the parameters, and when that is given up.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,17 @@
 #include "replay/program.h"
 
 namespace faultline::replay {
+
+enum class Placement : std::uint8_t {
+  recorded,  // mmap answers what it answered when recorded: for comparing addresses
+  own,       // the twin's kernel chooses, top-down
+};
+
+// What tells which pages the program touches.
+enum class Touches : std::uint8_t {
+  by_residency,  // residency of blocks when they went: independent of the recorded faults, which verify compares with
+  by_faults,     // the recorded faults where there are any: what, when, and whether it was read first
+};
 
 // The program, changed so that it calls malloc_trim(0) every so often: in its heap call that follows. Where it makes no heap
 // call for longer than that, the trims that would find nothing new are left out.
@@ -27,6 +38,8 @@ struct ReplayProgress {
 class ReplayWatch;
 
 struct ReplayPlan {
+  Placement placement = Placement::own;
+  Touches touches = Touches::by_faults;
   TrimPeriod trim;
   std::function<bool(const ReplayProgress&)> give_up;  // asked every few thousand events; may be empty
   ReplayWatch* watch = nullptr;

@@ -40,16 +40,16 @@ bool same_arena_limits(const Program& program, const heap::Parameters& parameter
 
 class Replay {
  public:
-  Replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch, Touches touches, const ReplayPlan& plan)
+  Replay(const Program& program, const heap::Parameters& parameters, const ReplayPlan& plan)
       : program_(program),
         plan_(plan),
         trims_(plan.trim, program),
-        placement_(placement),
-        timed_(touches == Touches::by_faults),
-        watch_(watch),
-        space_(frames_, profile_of(program), layout_of(program, placement)),
+        placement_(plan.placement),
+        timed_(plan.touches == Touches::by_faults),
+        watch_(plan.watch),
+        space_(frames_, profile_of(program), layout_of(program, plan.placement)),
         twin_(space_, program.initial_brk),
-        memory_(twin_, watch ? heap::LogMode::records : heap::LogMode::counts_only),
+        memory_(twin_, plan.watch ? heap::LogMode::records : heap::LogMode::counts_only),
         heap_(memory_, parameters),
         slots_(program.slots),
         lives_(program, same_arena_limits(program, parameters)) {
@@ -326,11 +326,15 @@ heap::Parameters recorded_parameters(const Program& program) {
 }
 
 Prediction replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch, Touches touches) {
-  return *Replay(program, parameters, placement, watch, touches, {}).run();
+  ReplayPlan plan;
+  plan.placement = placement;
+  plan.watch = watch;
+  plan.touches = touches;
+  return *Replay(program, parameters, plan).run();
 }
 
 std::optional<Prediction> replay(const Program& program, const heap::Parameters& parameters, const ReplayPlan& plan) {
-  return Replay(program, parameters, Placement::own, plan.watch, Touches::by_faults, plan).run();
+  return Replay(program, parameters, plan).run();
 }
 
 }  // namespace faultline::replay

@@ -22,17 +22,6 @@ class ReplayWatch {
   virtual void after(std::size_t index, const Event& event, std::uint64_t result, std::span<const heap::CallRecord> calls) = 0;
 };
 
-enum class Placement : std::uint8_t {
-  recorded,  // mmap answers what it answered when recorded: for comparing addresses
-  own,       // the twin's kernel chooses, top-down
-};
-
-// What tells which pages the program touches.
-enum class Touches : std::uint8_t {
-  by_residency,  // residency of blocks when they went: independent of the recorded faults, which verify compares with
-  by_faults,     // the recorded faults where there are any: what, when, and whether it was read first
-};
-
 // The parameters the recorded process ran with.
 heap::Parameters recorded_parameters(const Program& program);
 
@@ -40,7 +29,7 @@ heap::Parameters recorded_parameters(const Program& program);
 Prediction replay(const Program& program, const heap::Parameters& parameters, Placement placement, ReplayWatch* watch = nullptr,
                   Touches touches = Touches::by_faults);
 
-// A what-if with a plan; nothing if it was given up.
+// By a plan; nothing if it was given up.
 std::optional<Prediction> replay(const Program& program, const heap::Parameters& parameters, const ReplayPlan& plan);
 
 }  // namespace faultline::replay

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <thread>
 
 #include "replay/replayer.h"
 
@@ -169,13 +170,51 @@ std::optional<double> Verification::rss_error() const {
   return rss_peak.error();
 }
 
+namespace {
+
+Verification put_beside(const Program& program, Verification v, const Prediction& twin, const Prediction& own);
+
+// What is replayed for verify: the recorded placement, touches that no recorded fault told.
+ReplayPlan plan_of(Comparison& comparison) {
+  ReplayPlan plan;
+  plan.placement = Placement::recorded;
+  plan.touches = Touches::by_residency;
+  plan.watch = &comparison;
+  return plan;
+}
+
+}  // namespace
+
 Verification verify(const Program& program) {
   Verification v;
+  Comparison comparison(program, v);
+  const Prediction twin = *replay(program, recorded_parameters(program), plan_of(comparison));
+  return put_beside(program, std::move(v), twin, replay(program, recorded_parameters(program), Placement::own));
+}
+
+std::optional<Verification> verify_until(const Program& program, const std::function<bool()>& late) {
+  std::optional<Prediction> own;
+  std::thread beside([&] {
+    ReplayPlan plan;
+    plan.give_up = [&](const ReplayProgress&) { return late(); };
+    own = replay(program, recorded_parameters(program), plan);
+  });
+  Verification v;
+  Comparison comparison(program, v);
+  ReplayPlan plan = plan_of(comparison);
+  plan.give_up = [&](const ReplayProgress&) { return late(); };
+  const std::optional<Prediction> twin = replay(program, recorded_parameters(program), plan);
+  beside.join();
+  if (!twin || !own) return std::nullopt;
+  return put_beside(program, std::move(v), *twin, *own);
+}
+
+namespace {
+
+Verification put_beside(const Program& program, Verification v, const Prediction& twin, const Prediction& own) {
   v.events = program.events.size();
   v.calls_compared = program.calls_exact;
-  Comparison comparison(program, v);
-  const Prediction twin = replay(program, recorded_parameters(program), Placement::recorded, &comparison, Touches::by_residency);
-  v.prediction = replay(program, recorded_parameters(program), Placement::own);
+  v.prediction = own;
   const Observed& seen = program.observed;
   v.faults_compared = seen.faults;
   v.heap_minor = {twin.heap_minor, seen.heap_minor};
@@ -190,5 +229,7 @@ Verification verify(const Program& program) {
   v.rss_end = {twin.rss_end_bytes, seen.rss_end_bytes};
   return v;
 }
+
+}  // namespace
 
 }  // namespace faultline::replay

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -58,5 +59,7 @@ struct Verification {
 };
 
 Verification verify(const Program& program);
+// Its two replays side by side, given up when `late` says so.
+std::optional<Verification> verify_until(const Program& program, const std::function<bool()>& late);
 
 }  // namespace faultline::replay

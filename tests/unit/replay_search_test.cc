@@ -53,7 +53,7 @@ TEST(Search, FindsTheJointSettingForAStorm) {
   ASSERT_TRUE(advice.verification.holds()) << advice.reason;
   ASSERT_TRUE(advice.recommended) << advice.reason;
   const Candidate& best = advice.candidates[*advice.recommended];
-  EXPECT_EQ(advice.gain, Gain::time);
+  EXPECT_EQ(advice.gain, Objective::time);
   EXPECT_LT(best.predicted.minor_faults(), advice.baseline().minor_faults() / 50);
   EXPECT_FALSE(best.raises_peak);
   EXPECT_GT(best.saved_ns, 0);
@@ -107,9 +107,123 @@ TEST(Search, UnknownSettingsListTheKnownOnes) {
   FakeRecording recording;
   recording.malloc(100, 0x5555555592a0);
   const replay::Program program = std::move(*replay::load_program(recording, recording.info));
-  const auto refused = with_settings(program, {"mmap_treshold=1"});
+  const auto refused = what_if(program, {"mmap_treshold=1"});
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message().find("mmap_threshold"), std::string::npos);
+}
+
+TEST(Search, AnswersAsManyDistinctSettingsAsAsked) {
+  const replay::Program program = storm(3, 200'000, 60, 10e6);
+  SearchOptions options;
+  options.settings = 300;
+  const Advice advice = search(program, options);
+  std::set<std::vector<std::string>> distinct;
+  for (const Candidate& candidate : advice.candidates) distinct.insert(candidate.settings);
+  EXPECT_EQ(distinct.size(), advice.candidates.size());
+  EXPECT_EQ(advice.candidates.size() + advice.too_costly, 300u);
+  EXPECT_LT(advice.replays, 200u);  // the others lie within a box
+  // And again: the same answers in the same order.
+  const Advice again = search(program, options);
+  ASSERT_EQ(again.candidates.size(), advice.candidates.size());
+  for (std::size_t i = 0; i < advice.candidates.size(); ++i) EXPECT_EQ(advice.candidates[i].settings, again.candidates[i].settings);
+  EXPECT_EQ(advice.recommended, again.recommended);
+}
+
+TEST(Search, AnswersWithoutAReplayAreThoseOfOne) {
+  const replay::Program program = storm(3, 200'000, 40, 10e6);
+  SearchOptions options;
+  options.settings = 150;
+  std::size_t checked = 0;
+  for (const Candidate& candidate : search(program, options).candidates) {
+    if (candidate.replayed) continue;
+    replay::ReplayPlan plan;
+    plan.trim = candidate.what_if.trim;
+    const auto predicted = replay::replay(program, candidate.what_if.parameters, plan);
+    ASSERT_TRUE(predicted);
+    EXPECT_EQ(predicted->minor_faults(), candidate.predicted.minor_faults());
+    EXPECT_EQ(predicted->calls.total(), candidate.predicted.calls.total());
+    EXPECT_EQ(predicted->rss_peak_bytes, candidate.predicted.rss_peak_bytes);
+    EXPECT_EQ(predicted->rss_end_bytes, candidate.predicted.rss_end_bytes);
+    ++checked;
+  }
+  EXPECT_GT(checked, 20u);
+}
+
+// 20 MiB of free blocks below a small live one: no threshold gives them back, a malloc_trim does.
+replay::Program pinned() {
+  FakeRecording recording;
+  std::uint64_t next = 0;
+  for (int i = 0; i < 5000; ++i) recording.malloc(4000, next += 1 << 20);
+  const std::uint64_t last = next;
+  recording.malloc(64, next += 1 << 20);
+  for (std::uint64_t at = 1 << 20; at <= last; at += 1 << 20) recording.free(at);
+  for (int i = 0; i < 6000; ++i) {
+    recording.malloc(50, next += 1 << 20);
+    recording.free(next);
+  }
+  recording.meta_data.calls_exact = false;
+  recording.meta_data.wall_ns = 1'000'000'000;
+  replay::Program program = std::move(*replay::load_program(recording, recording.info));
+  Addresses addresses(recording);
+  replay::replay(program, replay::recorded_parameters(program), replay::Placement::own, &addresses);
+  for (std::size_t i = 0; i < program.events.size(); ++i) program.events[i].address = recording.events[i].result;
+  return program;
+}
+
+TEST(Search, EndRssCanNeedALineInTheProgram) {
+  SearchOptions options;
+  options.objective = Objective::end_rss;
+  const Advice advice = search(pinned(), options);
+  ASSERT_TRUE(advice.recommended) << advice.reason;
+  const Candidate& best = advice.candidates[*advice.recommended];
+  EXPECT_EQ(advice.gain, Objective::end_rss);
+  EXPECT_TRUE(best.what_if.trim.any());
+  EXPECT_NE(best.what_if.code().find("malloc_trim(0)"), std::string::npos);
+  EXPECT_LT(best.predicted.rss_end_bytes, advice.baseline().rss_end_bytes / 4);
+}
+
+TEST(Search, TheTimeAllowedIsObeyed) {
+  SearchOptions options;
+  options.seconds = 1e-9;
+  const Advice advice = search(storm(2, 300'000, 3000, 10e6), options);
+  EXPECT_TRUE(advice.out_of_time);
+  EXPECT_TRUE(advice.candidates.empty());
+  EXPECT_NE(advice.reason.find("--seconds"), std::string::npos) << advice.reason;
+}
+
+TEST(Search, AGainWithinTheErrorIsNotRecommended) {
+  replay::Program program = storm(4, 160'000, 200, 50e6);
+  ASSERT_TRUE(search(program, {}).recommended);
+  // The same, but all that is known of the pages is a guess that may be wrong by all of them.
+  program.guessed_error = program.usual_error = 1;
+  for (std::uint32_t i = 0; i < program.events.size(); ++i) {
+    const replay::Event& event = program.events[i];
+    if (event.op == trace::HeapOp::free) continue;
+    program.timed_blocks.push_back(i);
+    program.timed_touches.push_back({.begin = 0, .end = 160'000, .event = i, .slot = event.slot, .write = true, .ground = replay::Ground::guessed});
+  }
+  const Advice advice = search(program, {});
+  for (const Candidate& candidate : advice.candidates) EXPECT_GE(candidate.error.cost_ns, 500 * candidate.predicted.unseen_error);
+  if (advice.recommended) {
+    const Candidate& best = advice.candidates[*advice.recommended];
+    EXPECT_GT(best.saved_ns, best.error.cost_ns);
+  }
+}
+
+TEST(WhatIf, NamesWhatItRestsOn) {
+  const replay::Program program = storm(1, 100, 1, 1e6);
+  auto huge = what_if(program, {"hugetlb=2"});
+  ASSERT_TRUE(huge);
+  ASSERT_EQ(huge->assumptions.size(), 1u);
+  EXPECT_NE(huge->assumptions[0].find("without reserved huge pages"), std::string::npos);
+  auto trim = what_if(program, {"malloc_trim_every_ms=30000", "top_pad=1M"});
+  ASSERT_TRUE(trim);
+  EXPECT_EQ(trim->environment(), "GLIBC_TUNABLES=glibc.malloc.top_pad=1048576");
+  EXPECT_NE(trim->code().find("every 30 s"), std::string::npos);
+  EXPECT_FALSE(what_if(program, {"malloc_trim_every_ms=0"}));
+  EXPECT_FALSE(what_if(program, {"malloc_trim_every_frees=x"}));
+  EXPECT_FALSE(what_if(program, {"malloc_trim_every_frees"}));
+  EXPECT_FALSE(what_if(program, {"arena_max=2"})->arena_estimate);  // one thread: nothing to estimate
 }
 
 TEST(Measure, TunablesMergeByName) {

@@ -18,16 +18,20 @@ using analyze::bytes_text;
 using analyze::Candidate;
 using analyze::time_text;
 
-constexpr std::size_t kListed = 8;
+constexpr std::size_t kFrontListed = 12, kNearListed = 5;
 
-std::string environment_of(const Candidate& candidate) { return "GLIBC_TUNABLES=" + candidate.tunables.to_glibc_tunables(); }
+struct LoadingIsLate {};  // thrown out of the loader's progress: it knows no other end
 
 class Advise : public Command {
  public:
   void describe(CLI::App& app) override {
     app.add_option("file", file_, "recording")->required();
+    app.add_option("--objective", options_.objective, "what is to become smaller: time, peak-rss, end-rss, or any (time if there is some to save, else memory)")
+        ->transform(CLI::CheckedTransformer(analyze::objective_names(), CLI::ignore_case));
+    app.add_option("--settings", options_.settings, "how many distinct joint settings to answer (default: those that have something to tell)")->check(CLI::Range(1, 100'000));
     app.add_option("--allow-rss", allowed_percent_, "per cent by which advice may raise peak RSS")->capture_default_str();
-    app.add_option("--seconds", options_.seconds, "time for the search, more than 0")->capture_default_str();
+    app.add_option("--allow-time", allowed_time_percent_, "per cent of the run that less memory may cost")->capture_default_str();
+    app.add_option("--seconds", options_.seconds, "time for all of it, loading included; more than 0")->capture_default_str();
     app.add_flag("--force", options_.force, "search although verify found a difference");
     app.add_option("--process", pid_, "which recorded process (default: the command's own)");
     app.add_flag("--json", json_, "print JSON");
@@ -35,12 +39,15 @@ class Advise : public Command {
 
   Result<int> run() override {
     if (!std::isfinite(options_.seconds) || options_.seconds <= 0) return fail(make_error("--seconds: wanted a time above 0, found {}", options_.seconds));
-    if (!std::isfinite(allowed_percent_) || allowed_percent_ < 0) return fail(make_error("--allow-rss: wanted per cent from 0, found {}", allowed_percent_));
-    const bool terminal = isatty(STDERR_FILENO) != 0;
-    FL_TRY(replay::Session session, replay::open_session(file_, pid_, progress_of_loading(terminal)));
+    for (const auto& [name, value] : {std::pair{"--allow-rss", allowed_percent_}, std::pair{"--allow-time", allowed_time_percent_}})
+      if (!std::isfinite(value) || value < 0) return fail(make_error("{}: wanted per cent from 0, found {}", name, value));
+    options_.started = analyze::Clock::now();
     options_.allowed_peak_growth = allowed_percent_ / 100;
+    options_.allowed_cost = allowed_time_percent_ / 100;
+    const bool terminal = isatty(STDERR_FILENO) != 0;
+    FL_TRY(const replay::Session session, load(terminal));
     if (terminal) {
-      options_.progress = [](std::size_t done, std::size_t planned) { fmt::print(stderr, "\r{} of {} replays ", done, planned); };
+      options_.progress = [](std::size_t answered, std::size_t replays) { fmt::print(stderr, "\r{} settings answered by {} replays ", answered, replays); };
     }
     const Advice advice = analyze::search(session.program, options_);
     if (terminal) fmt::print(stderr, "\r\033[K");
@@ -50,40 +57,43 @@ class Advise : public Command {
       print_text(session, advice);
     }
     // "No setting helps" is an answer; that the twin cannot answer for this program is a no.
-    return advice.verification.holds() || options_.force ? kDone : kAnswerIsNo;
+    return advice.verification.events != 0 && (advice.verification.holds() || options_.force) ? kDone : kAnswerIsNo;
   }
 
  private:
   std::string file_;
   trace::Pid pid_ = 0;
-  double allowed_percent_ = 10;
+  double allowed_percent_ = 10, allowed_time_percent_ = 2;
   analyze::SearchOptions options_;
   bool json_ = false;
 
-  static std::function<void(std::uint64_t)> progress_of_loading(bool terminal) {
-    if (!terminal) return {};
-    return [](std::uint64_t events) { fmt::print(stderr, "\r{} million events read ", events >> 20); };
+  Result<replay::Session> load(bool terminal) const {
+    const auto late = options_.started + std::chrono::duration<double>(std::min(options_.seconds, 1e8));
+    try {
+      return replay::open_session(file_, pid_, [&](std::uint64_t events) {
+        if (analyze::Clock::now() >= late) throw LoadingIsLate();
+        if (terminal) fmt::print(stderr, "\r{} million events read ", events >> 20);
+      });
+    } catch (const LoadingIsLate&) {
+      return fail(make_error("{}: {:.3g} s (--seconds) were over before the recording was read", file_, options_.seconds));
+    }
   }
 
-  static void print_json(const replay::Session& session, const Advice& advice) {
+  void print_json(const replay::Session& session, const Advice& advice) const {
     nlohmann::ordered_json out;
+    out["objective"] = analyze::name_of(options_.objective);
     out["baseline"] = analyze::to_json(advice.baseline());
     out["verified"] = advice.verification.holds();
     out["candidates"] = nlohmann::ordered_json::array();
-    for (const Candidate& candidate : advice.candidates) {
-      nlohmann::ordered_json settings = nlohmann::ordered_json::object();
-      for (const std::string& one : candidate.settings) settings[one.substr(0, one.find('='))] = std::stoull(one.substr(one.find('=') + 1));
-      out["candidates"].push_back({{"settings", settings},
-                                   {"predicted", analyze::to_json(candidate.predicted)},
-                                   {"error", analyze::error_json(advice.verification, candidate.predicted)},
-                                   {"saved_ns", static_cast<std::int64_t>(candidate.saved_ns)},
-                                   {"on_front", candidate.on_front},
-                                   {"raises_peak_rss", candidate.raises_peak},
-                                   {"env", environment_of(candidate)}});
-    }
+    for (const Candidate& candidate : advice.candidates) out["candidates"].push_back(analyze::to_json(candidate, advice.verification));
     out["recommended"] = advice.recommended ? nlohmann::ordered_json(*advice.recommended) : nlohmann::ordered_json(nullptr);
+    out["gain"] = advice.recommended ? nlohmann::ordered_json(analyze::name_of(advice.gain)) : nlohmann::ordered_json(nullptr);
     out["reason"] = advice.reason;
+    out["settings_answered"] = advice.candidates.size() + advice.too_costly;
     out["replays"] = advice.replays;
+    out["too_costly"] = advice.too_costly;
+    out["out_of_time"] = advice.out_of_time;
+    out["seconds"] = std::chrono::duration<double>(analyze::Clock::now() - options_.started).count();
     out["remarks"] = session.remarks;
     fmt::print("{}\n", out.dump(2));
   }
@@ -105,33 +115,72 @@ class Advise : public Command {
                bytes_text(p.rss_end_bytes), time_text(saved_ns), name);
   }
 
+  static void print_candidate(const Advice& advice, std::size_t i) {
+    const Candidate& c = advice.candidates[i];
+    const char* mark = advice.recommended == i ? "=>" : c.raises_peak ? "!" : "";
+    print_candidate(mark, joined(c.settings) + (c.what_if.arena_estimate ? "  (estimate)" : "") + (c.what_if.assumptions.empty() ? "" : "  (see below)"), c.predicted, c.saved_ns);
+  }
+
   void print_text(const replay::Session& session, const Advice& advice) const {
     for (const std::string& remark : session.remarks) fmt::print("note: {}\n", remark);
     if (advice.candidates.empty()) {
-      fmt::print("No advice: {}\n", advice.reason);
+      fmt::print("No advice: {}.\n", advice.reason);
       return;
     }
     fmt::print("{:<2} {:>11} {:>8} {:>11} {:>11} {:>11}   setting\n", "", "minor", "calls", "peak RSS", "RSS at exit", "saved");
     print_candidate("", "as recorded", advice.baseline(), 0);
-    std::size_t listed = 0;
-    for (std::size_t i = 0; i < advice.candidates.size() && listed < kListed; ++i) {
-      const Candidate& candidate = advice.candidates[i];
-      if (!candidate.on_front && advice.recommended != i) continue;
-      const char* mark = advice.recommended == i ? "=>" : candidate.raises_peak ? "!" : "";
-      print_candidate(mark, joined(candidate.settings), candidate.predicted, candidate.saved_ns);
-      ++listed;
-    }
-    fmt::print("{} joint settings replayed; error bar from verify: {}\n", advice.replays, analyze::error_bar_text(advice.verification));
+    print_front(advice);
+    fmt::print("{} joint settings answered by {} replays in {:.1f} s{}{}; error bar from verify: {}\n", advice.candidates.size() + advice.too_costly, advice.replays,
+               std::chrono::duration<double>(analyze::Clock::now() - options_.started).count(),
+               advice.too_costly ? fmt::format(", {} given up: they would cost a quarter of the run", advice.too_costly) : "",
+               advice.out_of_time ? "; out of time, there was more to try (--seconds)" : "", analyze::error_bar_text(advice.verification));
     fmt::print("saved: faults and memory calls priced on the machine that recorded. !: raises peak RSS by more than {:.0f} %\n\n", allowed_percent_);
     if (!advice.recommended) {
       fmt::print("{}.\n", advice.reason);
       return;
     }
+    print_recommended(session, advice);
+  }
+
+  // All that nothing else beats in time, peak and end at once; then what is as good as the best, though not on the front.
+  static void print_front(const Advice& advice) {
+    std::size_t listed = 0, near = 0, hidden = 0;
+    for (std::size_t i = 0; i < advice.candidates.size(); ++i) {
+      const bool chosen = advice.recommended == i;
+      if (!advice.candidates[i].on_front && !chosen) continue;
+      if (listed++ < kFrontListed || chosen) print_candidate(advice, i);
+      else ++hidden;
+    }
+    if (hidden > 0) fmt::print("   {} more on the front (--json)\n", hidden);
+    for (std::size_t i = 0; i < advice.candidates.size() && near < kNearListed; ++i) {
+      const Candidate& candidate = advice.candidates[i];
+      if (candidate.on_front || !candidate.near_best || advice.recommended == i) continue;
+      if (near++ == 0) fmt::print("as good within the error bar:\n");
+      print_candidate(advice, i);
+    }
+    for (const Candidate& candidate : advice.candidates) {
+      if (!candidate.on_front || candidate.what_if.assumptions.empty()) continue;
+      for (const std::string& line : candidate.what_if.assumptions) fmt::print("assumes: {}\n", line);
+      break;
+    }
+  }
+
+  void print_recommended(const replay::Session& session, const Advice& advice) const {
     const Candidate& chosen = advice.candidates[*advice.recommended];
     const auto growth = static_cast<std::int64_t>(chosen.predicted.rss_peak_bytes) - static_cast<std::int64_t>(advice.baseline().rss_peak_bytes);
     fmt::print("Recommended: {}; peak RSS {}{}.\n", advice.reason, growth < 0 ? "-" : "+", bytes_text(static_cast<std::uint64_t>(growth < 0 ? -growth : growth)));
-    fmt::print("  {} {}\n", environment_of(chosen), command_line(session));
-    fmt::print("Prove it:\n  faultline confirm {} --advice -- {}\n", file_, command_line(session));
+    const std::string environment = chosen.what_if.environment();
+    if (!environment.empty()) fmt::print("  {} {}\n", environment, command_line(session));
+    if (chosen.what_if.trim.any()) {
+      fmt::print("  {}\n", chosen.what_if.code());
+      return;
+    }
+    fmt::print("Prove it:\n  faultline confirm {}{} -- {}\n", file_, set_options(chosen), command_line(session));
+  }
+  static std::string set_options(const Candidate& candidate) {
+    std::string text;
+    for (const std::string& one : candidate.settings) text += " --set " + one;
+    return text;
   }
 };
 

@@ -62,6 +62,7 @@ class Confirm : public Command {
     app.add_option("file", file_, "recording")->required();
     auto* set = app.add_option("--set", settings_, "malloc setting NAME=VALUE (repeatable; all apply together)")->allow_extra_args(false);
     app.add_flag("--advice", advice_, "the settings faultline advise recommends")->excludes(set);
+    app.add_option("--objective", objective_, "with --advice: what is to become smaller")->transform(CLI::CheckedTransformer(analyze::objective_names(), CLI::ignore_case));
     app.add_option("--runs", runs_, "runs of each, alternating")->check(CLI::Range(1, 100))->capture_default_str();
     app.add_flag("--quiet", quiet_, "send the command's standard output to /dev/null");
     app.add_option("--process", pid_, "which recorded process (default: the command's own)");
@@ -78,9 +79,12 @@ class Confirm : public Command {
     FL_TRY(const replay::Session session, replay::open_session(file_, pid_));
     replay::Verification verification;
     if (advice_) {
-      const analyze::Advice advice = analyze::search(session.program, {});
+      analyze::SearchOptions options;
+      options.objective = objective_;
+      const analyze::Advice advice = analyze::search(session.program, options);
       if (!advice.recommended) {
-        fmt::print("Nothing to confirm: {}.\n", advice.reason);
+        if (json_) fmt::print("{}\n", nlohmann::ordered_json{{"confirmed", nullptr}, {"reason", advice.reason}}.dump(2));
+        else fmt::print("Nothing to confirm: {}.\n", advice.reason);
         return kAnswerIsNo;
       }
       settings_ = advice.candidates[*advice.recommended].settings;
@@ -88,7 +92,11 @@ class Confirm : public Command {
     } else {
       verification = replay::verify(session.program);
     }
-    FL_TRY(const heap::Parameters parameters, analyze::with_settings(session.program, settings_));
+    FL_TRY(const analyze::WhatIf question, analyze::what_if(session.program, settings_));
+    if (question.trim.any()) {
+      return fail(make_error("{}: a line to add to the program, which no setting of this run does; record the changed program and verify it", question.code()));
+    }
+    const heap::Parameters& parameters = question.parameters;
     const replay::Prediction changed = replay::replay(session.program, parameters, replay::Placement::own);
 
     const char* inherited = std::getenv("GLIBC_TUNABLES");
@@ -106,6 +114,7 @@ class Confirm : public Command {
   std::string file_;
   trace::Pid pid_ = 0;
   std::vector<std::string> settings_;
+  analyze::Objective objective_ = analyze::Objective::any;
   bool advice_ = false, quiet_ = false, json_ = false;
   int runs_ = 3;
 

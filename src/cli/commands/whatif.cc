@@ -1,9 +1,9 @@
 // faultline whatif FILE --set K=V ...: what one joint setting would change.
 #include <fmt/format.h>
 
-#include "analyze/search.h"
 #include "analyze/search_json.h"
 #include "analyze/search_text.h"
+#include "analyze/what_if.h"
 #include "cli/command.h"
 #include "replay/replayer.h"
 #include "replay/session.h"
@@ -18,26 +18,33 @@ class WhatIf : public Command {
  public:
   void describe(CLI::App& app) override {
     app.add_option("file", file_, "recording")->required();
-    app.add_option("--set", settings_, "malloc setting NAME=VALUE, e.g. mmap_threshold=64M (repeatable; all apply together)")->required()->allow_extra_args(false);
+    app.add_option("--set", settings_, "malloc setting NAME=VALUE, e.g. mmap_threshold=64M, or a call the program would make: malloc_trim_every_ms=10000, malloc_trim_every_frees=100000 (repeatable; all apply together)")->required()->allow_extra_args(false);
     app.add_option("--process", pid_, "which recorded process (default: the command's own)");
     app.add_flag("--json", json_, "print JSON");
   }
 
   Result<int> run() override {
     FL_TRY(replay::Session session, replay::open_session(file_, pid_));
-    FL_TRY(const heap::Parameters parameters, analyze::with_settings(session.program, settings_));
+    FL_TRY(const analyze::WhatIf question, analyze::what_if(session.program, settings_));
     const replay::Verification verification = replay::verify(session.program);
     const replay::Prediction& before = verification.prediction;
-    const replay::Prediction after = replay::replay(session.program, parameters, replay::Placement::own);
-    const std::string env = "GLIBC_TUNABLES=" + parameters.tunables.to_glibc_tunables();
+    replay::ReplayPlan plan;
+    plan.trim = question.trim;
+    const replay::Prediction after = *replay::replay(session.program, question.parameters, plan);
+    const std::string env = question.environment();
+    std::vector<std::string> assumptions = question.assumptions;
+    if (question.arena_estimate) assumptions.push_back(analyze::arena_estimate_text());
     if (json_) {
       nlohmann::ordered_json out;
       out["settings"] = settings_;
       out["env"] = env;
+      out["code"] = question.code();
       out["baseline"] = analyze::to_json(before);
       out["predicted"] = analyze::to_json(after);
       out["error"] = analyze::error_json(verification, after);
       out["verified"] = verification.holds();
+      out["estimate"] = question.arena_estimate;
+      out["assumptions"] = assumptions;
       out["remarks"] = session.remarks;
       fmt::print("{}\n", out.dump(2));
       return kDone;
@@ -61,7 +68,9 @@ class WhatIf : public Command {
     fmt::print("\nerror bar from verify: {}{}\n", analyze::error_bar_text(verification), analyze::unseen_text(after));
     if (!verification.holds()) fmt::print("The twin does not reproduce the recorded run (faultline verify): take this with care.\n");
     for (const std::string& remark : session.remarks) fmt::print("note: {}\n", remark);
-    fmt::print("{}\n", env);
+    for (const std::string& assumption : assumptions) fmt::print("assumes: {}\n", assumption);
+    if (!env.empty()) fmt::print("{}\n", env);
+    if (question.trim.any()) fmt::print("{}\n", question.code());
     return kDone;
   }
 
