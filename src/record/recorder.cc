@@ -38,6 +38,7 @@ trace::Meta first_meta(const RecordOptions& options) {
   trace::Meta meta;
   meta.tool_version = options.tool_version;
   meta.command = options.command;
+  meta.turns = options.turns;
   utsname system{};
   if (uname(&system) == 0) meta.kernel_release = system.release;
   meta.machine = cpu_model();
@@ -147,8 +148,9 @@ Result<RecordSummary> record(const RecordOptions& options) {
     return fail(error);
   };
 
-  std::string shim_options = options.stacks ? "" : "stacks=0";
-  if (options.allocator_glibc) shim_options += shim_options.empty() ? "allocator=glibc" : ",allocator=glibc";
+  std::string shim_options = options.stacks ? "stacks=1" : "stacks=0";
+  if (options.allocator_glibc) shim_options += ",allocator=glibc";
+  if (options.turns) shim_options += ",turns=1";
   const TimeBase time;
   auto child = Child::spawn(target.path, options.command, child_environment(shim, listener.name(), shim_options));
   if (!child) return abandon(child.error());

@@ -27,6 +27,7 @@ struct RecordOptions {
   bool fault_access = true;      // whether a fault was a read, a write or an instruction, where permitted
   Calls calls = Calls::automatic;
   std::function<void(const std::string&)> notice;  // what to know before the command runs, a line each
+  bool turns = false;            // one thread at a time in the allocator
   bool allocator_glibc = false;  // forward to libc's malloc even if the program links another one
 };
 

@@ -45,6 +45,7 @@ class Loader {
         calls_(recording.calls(process.pid)),
         faults_(recording.faults(process.pid)),
         touches_(recording.touches(process.pid)),
+        thread_ends_(recording.thread_ends(process.pid)),
         attribution_(calls_),
         fault_touches_(program_, faults_, calls_, recording.meta().calls_exact && process.thp_mode != "always", process.initial_brk) {}
 
@@ -88,6 +89,8 @@ class Loader {
   std::vector<trace::MemoryCall> calls_;
   std::vector<trace::FaultEvent> faults_;
   std::vector<trace::TouchObservation> touches_;
+  std::vector<trace::ThreadEnd> thread_ends_;
+  std::size_t next_thread_end_ = 0;
   CallAttribution attribution_;
   Program program_;
   TouchModel model_;
@@ -218,6 +221,7 @@ class Loader {
   void add(trace::HeapEvent& raw) {
     if (raw.op == HeapOp::realloc && raw.b == 0) raw.op = HeapOp::malloc;             // realloc(NULL, n)
     if (raw.op == HeapOp::realloc && raw.a == 0 && raw.result == 0) raw.op = HeapOp::free;  // realloc(p, 0) in glibc
+    end_threads(raw.begin_ns);
     Event event;
     event.op = raw.op;
     event.flags = raw.flags & (trace::kChunkMmapped | trace::kChunkNonMain);
@@ -272,10 +276,16 @@ class Loader {
     program_.events.push_back(event);
   }
 
+  void end_threads(std::uint64_t until_ns) {
+    for (; next_thread_end_ < thread_ends_.size() && thread_ends_[next_thread_end_].time_ns < until_ns; ++next_thread_end_)
+      program_.thread_exits.push_back({static_cast<std::uint32_t>(program_.events.size()), thread_of(thread_ends_[next_thread_end_].tid)});
+  }
+
   void note_time(const trace::HeapEvent& raw) {
     if (times_.begin_ns.empty()) times_.first = static_cast<std::uint32_t>(program_.events.size());
     times_.begin_ns.push_back(raw.begin_ns);
-    times_.length_ns.push_back(static_cast<std::uint32_t>(std::clamp<std::uint64_t>(raw.end_ns - raw.begin_ns, kShortestCallNs, 1U << 31)));
+    const std::uint64_t shortest = recording_.meta().turns ? 0 : kShortestCallNs;
+    times_.length_ns.push_back(static_cast<std::uint32_t>(std::clamp<std::uint64_t>(raw.end_ns - raw.begin_ns, shortest, 1U << 31)));
   }
 
   void add_calls(Event& event, const trace::HeapEvent& raw) {
@@ -343,7 +353,8 @@ class Loader {
       if (mapping.name == "[heap]") heap.end = std::max(heap.end, mapping.end);
     for (const trace::MemoryCall& call : calls_)
       if (call.kind == trace::CallKind::brk) heap.end = std::max(heap.end, page_ceil(static_cast<std::uint64_t>(call.result)));
-    if (program_.calls_exact) program_.thread_exits = find_thread_exits(program_, calls_, process_.pid);
+    end_threads(~std::uint64_t{0});
+    if (program_.calls_exact && !recording_.meta().turns) program_.thread_exits = find_thread_exits(program_, calls_, process_.pid);
     for (std::size_t i = 0; i < program_.threads.size(); ++i) program_.threads[i].arena = arenas_.arena_of(static_cast<std::uint16_t>(i));
     program_.arenas = arenas_.count();
     order_events();
@@ -417,11 +428,12 @@ class Loader {
   }
 };
 
-// glibc's malloc lives in libc.so.6 (libc.a programs cannot be recorded through the dynamic symbol at all).
+// glibc's malloc lives in libc.so.6 (libc.a programs cannot be recorded through the dynamic symbol at all). The drop-in of
+// src/malloc is the model itself.
 bool is_glibc(const std::string& allocator) {
   const std::size_t slash = allocator.rfind('/');
   const std::string name = slash == std::string::npos ? allocator : allocator.substr(slash + 1);
-  return name.starts_with("libc.so") || (name.starts_with("libc-2.") && name.ends_with(".so"));
+  return name.starts_with("libc.so") || name == "libfaultline-malloc.so" || (name.starts_with("libc-2.") && name.ends_with(".so"));
 }
 
 }  // namespace

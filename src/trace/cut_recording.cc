@@ -62,6 +62,9 @@ class CutRecording final : public Recording {
   std::vector<TouchObservation> touches(Pid pid) override {
     return up_to_end(whole_->touches(pid), [](const TouchObservation& touch) { return touch.time_ns; });
   }
+  std::vector<ThreadEnd> thread_ends(Pid pid) override {
+    return up_to_end(whole_->thread_ends(pid), [](const ThreadEnd& end) { return end.time_ns; });
+  }
   std::vector<Module> modules(Pid pid) override { return whole_->modules(pid); }
   std::vector<RssSample> rss_samples(Pid pid) override {
     return up_to_end(whole_->rss_samples(pid), [](const RssSample& sample) { return sample.time_ns; });

@@ -45,6 +45,12 @@ struct HeapEvent {
   std::uint64_t order_ns() const { return op == HeapOp::free ? begin_ns : end_ns; }
 };
 
+// A thread's last turn in the allocator (record --turns): glibc empties its cache now, between the heap events before and after.
+struct ThreadEnd {
+  std::uint64_t time_ns = 0;
+  Tid tid = 0;
+};
+
 // Residency of one block seen by the recorder (mincore(2)) just before it was freed, reallocated, or the process ended.
 // Independent of fault records. runs alternates: pages resident, pages not resident, pages resident, ...
 struct TouchObservation {
@@ -166,6 +172,7 @@ struct Meta {
   bool faults_recorded = false, kernel_mode_faults = false, calls_exact = false;
   std::string calls_by;              // tracepoints, ptrace, wrapped or none
   bool fault_access = false;         // FaultEvent::access is known
+  bool turns = false;                // one thread at a time was in the allocator: heap events never overlap
   bool mappings_recorded = false;    // Recording::mapping_events() holds every mapping that was made
   std::vector<std::string> missing;  // one line each: what could not be recorded and why
   MachineCosts costs;

@@ -42,6 +42,7 @@ enum HeapBlockFlag : std::uint16_t {
   kHasModules = 8,
   kHasCalls = 16,
   kHasNotes = 32,
+  kHasThreadEnds = 64,
 };
 
 enum FaultBlockFlag : std::uint16_t {

@@ -337,6 +337,17 @@ std::vector<TouchObservation> FileRecording::touches(Pid pid) {
   return std::move(touches.all);
 }
 
+std::vector<ThreadEnd> FileRecording::thread_ends(Pid pid) {
+  struct Ends : SideRecords {
+    std::vector<ThreadEnd> all;
+    void thread_end(const ThreadEnd& end) override { all.push_back(end); }
+  } ends;
+  const Rings* rings = rings_of(pid);
+  if (rings != nullptr && (rings->flags & kHasThreadEnds) != 0) read_side(pid, ends);
+  sort_by_time(ends.all);
+  return std::move(ends.all);
+}
+
 std::vector<Module> FileRecording::modules(Pid pid) {
   struct Modules : SideRecords {
     std::vector<Module> all;

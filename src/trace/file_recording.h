@@ -24,6 +24,7 @@ class FileRecording final : public Recording {
   std::vector<MemoryCall> calls(Pid pid) override;
   std::vector<FaultEvent> faults(Pid pid) override;
   std::vector<TouchObservation> touches(Pid pid) override;
+  std::vector<ThreadEnd> thread_ends(Pid pid) override;
   std::vector<Module> modules(Pid pid) override;
   std::vector<RssSample> rss_samples(Pid pid) override;
   std::vector<CachedFile> cached_files() override;

@@ -94,6 +94,7 @@ void meta_fields(M& m, Visit&& visit) {
   visit("calls_by", m.calls_by);
   visit("fault_access", m.fault_access);
   visit("mappings_recorded", m.mappings_recorded);
+  visit("turns", m.turns);
   visit("missing", m.missing);
   visit("wall_ns", m.wall_ns);
   visit("user_ns", m.user_ns);

@@ -61,6 +61,7 @@ class Recording {
   virtual std::vector<MemoryCall> calls(Pid pid) = 0;    // by begin_ns
   virtual std::vector<FaultEvent> faults(Pid pid) = 0;   // by time_ns
   virtual std::vector<TouchObservation> touches(Pid pid) = 0;  // by time_ns
+  virtual std::vector<ThreadEnd> thread_ends(Pid) { return {}; }  // by time_ns; only with Meta::turns
   virtual std::vector<Module> modules(Pid pid) = 0;
   virtual std::vector<RssSample> rss_samples(Pid pid) = 0;
   // The run as the kernel saw it; empty where it was not recorded. These cover a pid's whole life, calls() and faults() its last image.

@@ -103,6 +103,7 @@ enum class RecordKind : std::uint8_t {
   call = 15,        // delta duration kind(CallKind) six args, zigzag(result): a wrapped memory call
   note = 16,        // text: one line for the user, e.g. why something is missing
   modules_stale = 17,  // delta: dlclose was called; modules after this are announced anew
+  thread_end = 18,  // delta: the thread ends now, and with turns nobody else is in the allocator until it is gone
 };
 // Unknown keys are ignored. Mappings named memfd:faultline or libfaultline_shim are the recorder's own in any case.
 // kind of a `call` record; the same numbers as trace::CallKind. sbrk(2) is written as brk with its resulting break.

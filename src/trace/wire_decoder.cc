@@ -174,6 +174,11 @@ bool WireDecoder::side_record(RecordKind kind) {
       if (!varint(number)) return false;
       last_tick_ += number;
       return true;
+    case RecordKind::thread_end:
+      if (!varint(number)) return false;
+      last_tick_ += number;
+      if (side_ != nullptr) side_->thread_end({clock_.ns(last_tick_), tid_});
+      return true;
     default: return bad("a record of an unknown kind");
   }
 }

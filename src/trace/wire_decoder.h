@@ -22,6 +22,7 @@ class SideRecords {
   virtual void touch(TouchObservation&&) {}
   virtual void module(Module&&) {}
   virtual void call(const MemoryCall&) {}
+  virtual void thread_end(const ThreadEnd&) {}
   virtual void text(wire::RecordKind, std::string_view) {}  // start, exit, note
 };
 

@@ -39,6 +39,7 @@ std::uint16_t flag_of(RecordKind kind) {
     case RecordKind::exit: return kHasExit;
     case RecordKind::note: return kHasNotes;
     case RecordKind::call: return kHasCalls;
+    case RecordKind::thread_end: return kHasThreadEnds;
     default: return 0;
   }
 }
@@ -92,9 +93,9 @@ void for_each_text(std::span<const std::uint8_t> block, const std::function<void
   while (walk.at != walk.end) {
     const std::uint8_t head = *walk.at++;
     const auto kind = static_cast<RecordKind>(head & wire::kKindMask);
-    if (kind > RecordKind::modules_stale) return;
+    if (kind > RecordKind::thread_end) return;
     const bool event = kind >= RecordKind::malloc && kind <= RecordKind::malloc_trim;
-    int stamps = kind == RecordKind::thread || kind == RecordKind::call ? 2 : event || kind == RecordKind::modules_stale ? 1 : 0;
+    int stamps = kind == RecordKind::thread || kind == RecordKind::call ? 2 : event || kind >= RecordKind::modules_stale ? 1 : 0;
     if (event && (head & wire::kHasDuration) != 0) ++stamps;
     for (; stamps > 0; --stamps) {
       if (!walk.skip()) return;
@@ -118,13 +119,13 @@ bool summarize_wire(std::span<const std::uint8_t> block, std::uint64_t& last_tic
     const std::uint8_t head = *walk.at++;
     const auto kind = static_cast<RecordKind>(head & wire::kKindMask);
     if (kind == RecordKind::pad) continue;
-    if (kind > RecordKind::modules_stale) return false;
+    if (kind > RecordKind::thread_end) return false;
     const bool event = kind >= RecordKind::malloc && kind <= RecordKind::malloc_trim;
     std::uint64_t number = 0, tid = 0;
     if (kind == RecordKind::thread) {
       if (!walk.varint(last_tick) || !walk.varint(tid)) return false;
       summary.tid = static_cast<Tid>(tid);
-    } else if (event || kind == RecordKind::call || kind == RecordKind::modules_stale) {
+    } else if (event || kind == RecordKind::call || kind >= RecordKind::modules_stale) {
       if (!walk.varint(number)) return false;
       last_tick += number;
     }

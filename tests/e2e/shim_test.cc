@@ -321,5 +321,27 @@ TEST(Shim, OptionsWithoutStacks) {
   for (const auto* e : p.of(RecordKind::malloc)) EXPECT_FALSE(e->has_stack);
 }
 
+// One thread at a time in the allocator: nothing hangs, nothing is lost, and no two calls overlap.
+TEST(Shim, TurnsChangeNothing) {
+  for (const char* what : {"errno", "signals", "small-stack", "fork", "fork-under-fire", "children", "many-threads", "closed"}) {
+    SCOPED_TRACE(what);
+    EXPECT_EQ(torture({what}, {}, "turns=1").result.wait_status, 0);
+  }
+}
+
+TEST(Shim, TurnsDoNotOverlap) {
+  const TortureRun run = torture({"threads"}, {}, "turns=1");
+  EXPECT_EQ(run.result.wait_status, 0);
+  const RecordedProcess& p = only(run.processes);
+  EXPECT_EQ(p.dropped, 0u);
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> calls;
+  for (const auto& e : p.events)
+    if (e.kind == RecordKind::malloc || e.kind == RecordKind::free) calls.emplace_back(e.begin, e.begin + e.duration);
+  std::sort(calls.begin(), calls.end());
+  std::size_t overlaps = 0;
+  for (std::size_t i = 1; i < calls.size(); ++i) overlaps += calls[i].first < calls[i - 1].second || calls[i].first == calls[i - 1].first;
+  EXPECT_EQ(overlaps, 0u) << "of " << calls.size();
+}
+
 }  // namespace
 }  // namespace faultline::test

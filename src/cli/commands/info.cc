@@ -151,6 +151,7 @@ class InfoCommand : public Command {
                   {"faults_recorded", meta.faults_recorded},
                   {"kernel_mode_faults", meta.kernel_mode_faults},
                   {"calls_exact", meta.calls_exact},
+                  {"turns", meta.turns},
                   {"calls_by", meta.calls_by},
                   {"fault_access", meta.fault_access},
                   {"mappings_recorded", meta.mappings_recorded},

@@ -49,6 +49,8 @@ class RecordCommand : public Command {
         ->check(CLI::IsMember({"auto", "exact", "ptrace", "wrapped", "none"}));
     app.add_option("--allocator", allocator_, "own: what the program links; glibc: forward to libc's malloc instead")
         ->check(CLI::IsMember({"own", "glibc"}));
+    app.add_flag("--turns", options_.turns, "threads take turns in malloc, so that the recording tells the order of their calls\n"
+                 "(for verify and whatif on threads that allocate at once; costs such programs time)");
     app.add_flag("-q,--quiet", quiet_, "no summary at the end");
     app.prefix_command();  // "record ls -l": the -l is CMD's even without --
     app_ = &app;

@@ -4,6 +4,7 @@
 #include "record/shim/encoder.h"
 #include "record/shim/real_functions.h"
 #include "record/shim/touch.h"
+#include "record/shim/turn.h"
 
 using namespace faultline::shim;
 using faultline::wire::RecordKind;
@@ -42,9 +43,9 @@ inline void touch_before(ThreadRing* ring, std::uint64_t pointer) {
 inline void* reallocate(void* old, std::size_t size, Caller caller, ThreadRing* ring) {
   const std::uint64_t old_flags = header_flags(word(old));
   touch_before(ring, word(old));
-  const std::uint64_t begin = ticks();
+  Turn turn(ring);
   void* result = real.realloc(old, size);
-  const Stamp stamp{begin, ticks()};
+  const Stamp stamp = turn.stamp();
   const BusyRing busy(ring);
   if (!busy) return result;
   Encoder encoder(*ring, RecordKind::realloc, stamp, &caller);
@@ -59,19 +60,19 @@ inline void* reallocate(void* old, std::size_t size, Caller caller, ThreadRing* 
 FL_EXPORT void* malloc(std::size_t size) {
   ThreadRing* ring = enter();
   if (ring == nullptr) return real.malloc(size);
-  const std::uint64_t begin = ticks();
+  Turn turn(ring);
   void* result = real.malloc(size);
-  record_allocation(ring, RecordKind::malloc, {begin, ticks()}, FL_CALLER, size, nullptr, word(result));
+  record_allocation(ring, RecordKind::malloc, turn.stamp(), FL_CALLER, size, nullptr, word(result));
   return result;
 }
 
 FL_EXPORT void* calloc(std::size_t count, std::size_t size) {
   ThreadRing* ring = enter();
   if (ring == nullptr) return real.calloc(count, size);
-  const std::uint64_t begin = ticks();
+  Turn turn(ring);
   void* result = real.calloc(count, size);
   const std::uint64_t second = size;
-  record_allocation(ring, RecordKind::calloc, {begin, ticks()}, FL_CALLER, count, &second, word(result));
+  record_allocation(ring, RecordKind::calloc, turn.stamp(), FL_CALLER, count, &second, word(result));
   return result;
 }
 
@@ -84,9 +85,9 @@ FL_EXPORT void free(void* pointer) {
   }
   const std::uint64_t flags = header_flags(word(pointer));
   touch_before(ring, word(pointer));
-  const std::uint64_t begin = ticks();
+  Turn turn(ring);
   real.free(pointer);
-  const Stamp stamp{begin, ticks()};
+  const Stamp stamp = turn.stamp();
   const BusyRing busy(ring);
   if (!busy) return;
   const Caller caller = FL_CALLER;
@@ -114,51 +115,51 @@ FL_EXPORT void* reallocarray(void* old, std::size_t count, std::size_t size) {
 FL_EXPORT void* memalign(std::size_t alignment, std::size_t size) {
   ThreadRing* ring = enter();
   if (ring == nullptr) return real.memalign(alignment, size);
-  const std::uint64_t begin = ticks();
+  Turn turn(ring);
   void* result = real.memalign(alignment, size);
   const std::uint64_t second = alignment;
-  record_allocation(ring, RecordKind::memalign, {begin, ticks()}, FL_CALLER, size, &second, word(result));
+  record_allocation(ring, RecordKind::memalign, turn.stamp(), FL_CALLER, size, &second, word(result));
   return result;
 }
 
 FL_EXPORT void* aligned_alloc(std::size_t alignment, std::size_t size) {
   ThreadRing* ring = enter();
   if (ring == nullptr) return real.aligned_alloc(alignment, size);
-  const std::uint64_t begin = ticks();
+  Turn turn(ring);
   void* result = real.aligned_alloc(alignment, size);
   const std::uint64_t second = alignment;
-  record_allocation(ring, RecordKind::memalign, {begin, ticks()}, FL_CALLER, size, &second, word(result));
+  record_allocation(ring, RecordKind::memalign, turn.stamp(), FL_CALLER, size, &second, word(result));
   return result;
 }
 
 FL_EXPORT int posix_memalign(void** out, std::size_t alignment, std::size_t size) {
   ThreadRing* ring = enter();
   if (ring == nullptr) return real.posix_memalign(out, alignment, size);
-  const std::uint64_t begin = ticks();
+  Turn turn(ring);
   const int status = real.posix_memalign(out, alignment, size);
-  const std::uint64_t end = ticks();
+  const Stamp stamp = turn.stamp();
   if (status == EINVAL) return status;  // the allocator was not asked
   const std::uint64_t second = alignment;
-  record_allocation(ring, RecordKind::memalign, {begin, end}, FL_CALLER, size, &second, status == 0 ? word(*out) : 0);
+  record_allocation(ring, RecordKind::memalign, stamp, FL_CALLER, size, &second, status == 0 ? word(*out) : 0);
   return status;
 }
 
 FL_EXPORT void* valloc(std::size_t size) {
   ThreadRing* ring = enter();
   if (ring == nullptr) return real.valloc(size);
-  const std::uint64_t begin = ticks();
+  Turn turn(ring);
   void* result = real.valloc(size);
   const std::uint64_t page = 4096;
-  record_allocation(ring, RecordKind::memalign, {begin, ticks()}, FL_CALLER, size, &page, word(result));
+  record_allocation(ring, RecordKind::memalign, turn.stamp(), FL_CALLER, size, &page, word(result));
   return result;
 }
 
 FL_EXPORT void* pvalloc(std::size_t size) {
   ThreadRing* ring = enter();
   if (ring == nullptr) return real.pvalloc(size);
-  const std::uint64_t begin = ticks();
+  Turn turn(ring);
   void* result = real.pvalloc(size);
-  record_allocation(ring, RecordKind::pvalloc, {begin, ticks()}, FL_CALLER, size, nullptr, word(result));
+  record_allocation(ring, RecordKind::pvalloc, turn.stamp(), FL_CALLER, size, nullptr, word(result));
   return result;
 }
 
@@ -171,9 +172,9 @@ FL_EXPORT std::size_t malloc_usable_size(void* pointer) {
 FL_EXPORT int mallopt(int parameter, int value) {
   ThreadRing* ring = enter();
   if (ring == nullptr) return real.mallopt(parameter, value);
-  const std::uint64_t begin = ticks();
+  Turn turn(ring);
   const int result = real.mallopt(parameter, value);
-  const Stamp stamp{begin, ticks()};
+  const Stamp stamp = turn.stamp();
   const BusyRing busy(ring);
   if (!busy) return result;
   Encoder encoder(*ring, RecordKind::mallopt, stamp, nullptr);
@@ -184,9 +185,9 @@ FL_EXPORT int mallopt(int parameter, int value) {
 FL_EXPORT int malloc_trim(std::size_t pad) {
   ThreadRing* ring = enter();
   if (ring == nullptr) return real.malloc_trim(pad);
-  const std::uint64_t begin = ticks();
+  Turn turn(ring);
   const int result = real.malloc_trim(pad);
-  const Stamp stamp{begin, ticks()};
+  const Stamp stamp = turn.stamp();
   const BusyRing busy(ring);
   if (!busy) return result;
   const Caller caller = FL_CALLER;

@@ -11,6 +11,7 @@ struct Options {
   bool stacks = true;          // stacks=0: no call stacks
   bool touches = true;         // touches=0: no mincore(2) before frees
   bool glibc = false;          // allocator=glibc: forward to libc.so.6 even if the program links another allocator
+  bool turns = false;          // turns=1: one thread at a time in the allocator
   unsigned max_frames = 256;   // frames=N: deeper frames are cut off
 };
 
@@ -20,6 +21,7 @@ inline Options parse_options(const char* text) {
     if (starts_with(text, "stacks=0")) options.stacks = false;
     if (starts_with(text, "touches=0")) options.touches = false;
     if (starts_with(text, "allocator=glibc")) options.glibc = true;
+    if (starts_with(text, "turns=1")) options.turns = true;
     if (starts_with(text, "frames=")) {
       const char* digits = text + 7;
       const auto frames = parse_number(digits, 10);

@@ -8,6 +8,7 @@
 #include "record/shim/modules.h"
 #include "record/shim/real_functions.h"
 #include "record/shim/start_record.h"
+#include "record/shim/thread_end.h"
 
 extern "C" void* __libc_stack_end;
 
@@ -159,6 +160,7 @@ ThreadRing* claim_for_thread(ProcessTable& table, std::uint64_t self) {
   }
   begin_life(*ring, tid);
   ring->busy = 0;
+  if (process.options.turns) watch_thread_end();
   return ring;
 }
 

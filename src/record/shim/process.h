@@ -36,12 +36,25 @@ struct ThreadSlot {
   std::int32_t tid;
 };
 
+// Whose turn it is to call the allocator (turn.h).
+struct TurnWord {
+  std::atomic<std::uint32_t> owner;     // tid, and whether it is waited for; 0: nobody's
+  std::atomic<std::uint64_t> last_end;  // tick at which the last turn ended
+
+  // Now, for whose turn it is: the processors' counters agree, but rdtsc may run ahead of the exchange that took the turn.
+  std::uint64_t after_the_last() const {
+    const std::uint64_t now = ticks(), last = last_end.load(std::memory_order_relaxed);
+    return static_cast<std::int64_t>(now - last) > 0 ? now : last + 1;
+  }
+};
+
 // Wiped in a forked child: see phase.h.
 struct ProcessTable {
   static constexpr unsigned kSlots = 2048, kProbes = 4;
   std::atomic<Phase> phase;
   std::atomic<std::uint64_t> no_ring_until;  // tick before which nobody looks for a free ring again
   std::atomic<std::uint64_t> claiming;       // thread pointer of the thread that changes slots, 0: nobody
+  alignas(64) TurnWord turn;
   alignas(64) ThreadSlot slots[kSlots];
 
   static unsigned home(std::uint64_t thread_pointer) {

@@ -136,7 +136,8 @@ void find_real_functions(bool prefer_glibc) {
   if (prefer_glibc && libc != nullptr) allocator = libc;
   real.libc = libc;
   real.allocator = allocator;
-  real.allocator_is_glibc = allocator != nullptr && allocator == libc;
+  // libfaultline-malloc.so (src/malloc) lays out its blocks as glibc does.
+  real.allocator_is_glibc = allocator != nullptr && (allocator == libc || equal(base_name(allocator->l_name), "libfaultline-malloc.so"));
   const link_map* executable = first_link_map();
   real.program_owns_malloc = executable != nullptr && find_symbol(executable, "malloc") != 0;
 
@@ -176,6 +177,8 @@ void find_real_functions(bool prefer_glibc) {
   set(real.popen, find_next("popen"));
   set(real.exit_now, find_next("_exit"));
   set(real.quick_exit, find_next("quick_exit"));
+  set(real.pthread_key_create, find_next("pthread_key_create"));  // before glibc 2.34 in libpthread.so.0
+  set(real.pthread_setspecific, find_next("pthread_setspecific"));
   set(real.gnu_get_libc_version, find_next("gnu_get_libc_version"));
   set(real.dl_find_object, find_next("_dl_find_object"));
   set(real.malloc, family("malloc"));  // last: its presence says that all the others are there

@@ -52,6 +52,9 @@ struct RealFunctions {
   void (*exit_now)(int);   // _exit
   void (*quick_exit)(int);
 
+  int (*pthread_key_create)(unsigned*, void (*)(void*));
+  int (*pthread_setspecific)(unsigned, const void*);
+
   const char* (*gnu_get_libc_version)();
   int (*dl_find_object)(void*, dl_find_object*);  // nullptr before glibc 2.35
 

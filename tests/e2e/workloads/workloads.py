@@ -131,6 +131,7 @@ echo "lines: $total $(grep -c . part.1) $(head -n 1 part.2 | sed 's/ */_/g' | tr
 
 
 NAMES = ["sqlite3", "python-json", "cc1plus", "redis", "sort", "gawk"]
+THREADED = ["redis-io", "xz"]  # recorded with --turns: threads allocate at once
 FOLLOWED = ["true", "g++", "node", "java-version", "java", "pipeline"]  # of these the kernel side is checked, not malloc
 
 
@@ -157,10 +158,13 @@ def prepare(name, directory, seed=1, scale=1.0):
         cpp_source(source, seed, max(1, int(14 * scale)))
         compiler = subprocess.run(["g++", "-print-prog-name=cc1plus"], capture_output=True, text=True, check=True).stdout.strip()
         return Workload([compiler, "-quiet", "-imultiarch", "x86_64-linux-gnu", "-O1", "-D_GNU_SOURCE", str(source), "-o", str(directory / "large.s")])
-    if name == "redis":
+    if name in ("redis", "redis-io"):
         port = free_port()
         command = ["/usr/bin/redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(directory)]
         requests = int(60_000 * scale)
+        if name == "redis-io":  # one thread beside the main one: they spin, and more than there are processors stand still
+            command += ["--io-threads", "2", "--io-threads-do-reads", "yes"]
+            requests //= 6
 
         def drive():
             for _ in range(200):
@@ -176,7 +180,11 @@ def prepare(name, directory, seed=1, scale=1.0):
                 subprocess.run(["redis-cli", "-h", "127.0.0.1", "-p", str(port), "shutdown", "nosave"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30)
 
         # Debian's redis links jemalloc; the malloc model is glibc's, so the shim forwards to glibc's malloc instead.
-        return Workload(command, drive=drive, record_options=["--allocator", "glibc"])
+        return Workload(command, drive=drive, record_options=["--allocator", "glibc", *(["--turns"] if name == "redis-io" else [])])
+    if name == "xz":
+        text = directory / "lines.txt"
+        text_file(text, seed, int(600_000 * scale))
+        return Workload(["/usr/bin/xz", "-T2", "-1", "--block-size=1MiB", "-k", "-f", str(text)], record_options=["--turns"])
     if name == "sort":
         text = directory / "lines.txt"
         text_file(text, seed, int(400_000 * scale))
@@ -206,7 +214,7 @@ def prepare(name, directory, seed=1, scale=1.0):
         return Workload([shutil.which("java"), "-cp", str(directory), "Work", str(seed)])
     if name == "pipeline":
         return Workload(["/bin/bash", "-c", PIPELINE, "bash", str(directory)])
-    raise ValueError(f"wanted one of {NAMES + FOLLOWED}, found {name!r}")
+    raise ValueError(f"wanted one of {NAMES + THREADED + FOLLOWED}, found {name!r}")
 
 
 if __name__ == "__main__":  # python3 workloads.py NAME DIRECTORY [SEED [SCALE]]: prepares it and prints the command
