@@ -56,8 +56,9 @@ Address Allocator<Memory, Host>::malloc_uncached(Thread& thread, std::uint64_t s
 // even where the heap had been before and was trimmed: Linux hands out zero pages (glibc's MORECORE_CLEARS is 2 there).
 template <MemoryProvider Memory, class Host>
 Address Allocator<Memory, Host>::calloc(Thread& thread, std::uint64_t count, std::uint64_t size) {
-  std::uint64_t bytes = 0;
-  if (__builtin_mul_overflow(count, size, &bytes)) return 0;
+  std::int64_t product = 0;  // signed: what is too large for a ptrdiff_t is refused before anything else happens
+  if (__builtin_mul_overflow(count, size, &product)) return 0;
+  const auto bytes = static_cast<std::uint64_t>(product);
   if (common_.version.calloc_takes_cached) {
     const std::uint64_t nb = chunk_size_for(bytes);
     if (nb == 0) return 0;

@@ -132,7 +132,7 @@ void PerfTasks::take_flags(const std::uint8_t* body, std::size_t size) {
 
 void PerfTasks::emit(const Record& record, std::vector<RawTask>& tasks) {
   RawTask task;
-  task.event = {.time_ns = record.time, .pid = record.pid, .parent = record.parent};
+  task.event = {.time_ns = record.time, .pid = record.pid, .parent = record.parent, .parent_tid = record.parent_tid};
   switch (record.kind) {
     case Kind::fork:
       if (record.pid == record.parent) {  // a thread

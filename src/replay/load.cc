@@ -18,6 +18,7 @@
 #include "replay/thread_arenas.h"
 #include "replay/thread_exits.h"
 #include "replay/touch_model.h"
+#include "trace/forked_recording.h"
 
 namespace faultline::replay {
 namespace {
@@ -39,13 +40,14 @@ std::uint64_t asked_bytes(const trace::HeapEvent& event) {
 
 class Loader {
  public:
-  Loader(trace::Recording& recording, const trace::ProcessInfo& process)
+  Loader(trace::Recording& recording, const trace::ProcessInfo& process, std::vector<trace::ForkPoint> forks)
       : recording_(recording),
         process_(process),
         calls_(recording.calls(process.pid)),
         faults_(recording.faults(process.pid)),
         touches_(recording.touches(process.pid)),
         thread_ends_(recording.thread_ends(process.pid)),
+        forks_(std::move(forks)),
         attribution_(calls_),
         fault_touches_(program_, faults_, calls_, recording.meta().calls_exact && process.thp_mode != "always", process.initial_brk) {}
 
@@ -64,6 +66,7 @@ class Loader {
     program_.lost_events = process_.lost_heap_events;
     break_ = process_.initial_brk;
     index_touches();
+    find_children();
 
     auto reader = recording_.heap_events(process_.pid);
     trace::HeapEvent event;
@@ -91,6 +94,15 @@ class Loader {
   std::vector<trace::TouchObservation> touches_;
   std::vector<trace::ThreadEnd> thread_ends_;
   std::size_t next_thread_end_ = 0;
+  const std::vector<trace::ForkPoint> forks_;
+  std::size_t next_fork_ = 0;
+  struct ChildChange {
+    std::uint64_t time_ns = 0;
+    std::size_t child = 0;
+    bool born = false;
+  };
+  std::vector<ChildChange> child_changes_;  // by time
+  std::size_t next_child_change_ = 0;
   CallAttribution attribution_;
   Program program_;
   TouchModel model_;
@@ -222,6 +234,8 @@ class Loader {
     if (raw.op == HeapOp::realloc && raw.b == 0) raw.op = HeapOp::malloc;             // realloc(NULL, n)
     if (raw.op == HeapOp::realloc && raw.a == 0 && raw.result == 0) raw.op = HeapOp::free;  // realloc(p, 0) in glibc
     end_threads(raw.begin_ns);
+    fork(raw.begin_ns);
+    while (next_child_change_ < child_changes_.size() && child_changes_[next_child_change_].time_ns <= raw.begin_ns) change_child();
     Event event;
     event.op = raw.op;
     event.flags = raw.flags & (trace::kChunkMmapped | trace::kChunkNonMain);
@@ -279,6 +293,33 @@ class Loader {
   void end_threads(std::uint64_t until_ns) {
     for (; next_thread_end_ < thread_ends_.size() && thread_ends_[next_thread_end_].time_ns < until_ns; ++next_thread_end_)
       program_.thread_exits.push_back({static_cast<std::uint32_t>(program_.events.size()), thread_of(thread_ends_[next_thread_end_].tid)});
+  }
+
+  void fork(std::uint64_t until_ns) {
+    for (; next_fork_ < forks_.size() && forks_[next_fork_].time_ns <= until_ns; ++next_fork_)
+      program_.forks.push_back({static_cast<std::uint32_t>(program_.events.size()), thread_of(forks_[next_fork_].thread)});
+  }
+
+  // Births of children with a memory of their own, and what ends that: execve or exit.
+  void find_children() {
+    const std::uint64_t birth_ns = forks_.empty() ? 0 : forks_.back().time_ns;
+    std::unordered_map<trace::Pid, std::size_t> living;
+    for (const trace::TaskEvent& task : recording_.tasks()) {
+      if (task.kind == trace::TaskKind::fork) {
+        if (task.parent != process_.pid || task.shares_memory || task.time_ns < std::max(birth_ns, process_.start_ns)) continue;
+        living[task.pid] = program_.children.size();
+        child_changes_.push_back({task.time_ns, program_.children.size(), true});
+        program_.children.push_back({kNoSlot, kNoSlot});
+      } else if (const auto child = living.find(task.pid); child != living.end()) {
+        child_changes_.push_back({task.time_ns, child->second, false});
+        living.erase(child);
+      }
+    }
+  }
+  void change_child() {
+    const ChildChange& change = child_changes_[next_child_change_++];
+    ChildLife& child = program_.children[change.child];
+    (change.born ? child.born : child.gone) = static_cast<std::uint32_t>(program_.events.size());
   }
 
   void note_time(const trace::HeapEvent& raw) {
@@ -354,6 +395,8 @@ class Loader {
     for (const trace::MemoryCall& call : calls_)
       if (call.kind == trace::CallKind::brk) heap.end = std::max(heap.end, page_ceil(static_cast<std::uint64_t>(call.result)));
     end_threads(~std::uint64_t{0});
+    fork(~std::uint64_t{0});
+    while (next_child_change_ < child_changes_.size()) change_child();
     if (program_.calls_exact && !recording_.meta().turns) program_.thread_exits = find_thread_exits(program_, calls_, process_.pid);
     for (std::size_t i = 0; i < program_.threads.size(); ++i) program_.threads[i].arena = arenas_.arena_of(static_cast<std::uint16_t>(i));
     program_.arenas = arenas_.count();
@@ -362,7 +405,7 @@ class Loader {
   }
 
   void order_events() {
-    if (program_.threads.size() < 2 || !program_.calls_exact || program_.lost_events != 0) return;
+    if (program_.threads.size() < 2 || !program_.calls_exact || program_.lost_events != 0 || !program_.forks.empty()) return;
     const OrderFound found = find_lock_order(program_, times_);
     program_.reordered = found.moved;
     program_.order_explains_all = found.explains_all;
@@ -370,13 +413,20 @@ class Loader {
     times_ = {};
   }
 
-  std::vector<std::uint64_t> note_recorder_pages(std::span<const FaultArea> areas) {
+  // Without those its ancestors took.
+  std::span<const trace::FaultEvent> own_faults() const {
+    const std::uint64_t birth_ns = forks_.empty() ? 0 : forks_.back().time_ns;
+    const auto first = std::partition_point(faults_.begin(), faults_.end(), [&](const trace::FaultEvent& fault) { return fault.time_ns < birth_ns; });
+    return {first, faults_.end()};
+  }
+
+  std::vector<std::uint64_t> note_recorder_pages(std::span<const trace::FaultEvent> faults, std::span<const FaultArea> areas) {
     std::vector<std::uint64_t> times;
     std::unordered_set<std::uint64_t> pages;
-    for (std::size_t i = 0; i < faults_.size(); ++i) {
-      if (areas[i] != FaultArea::recorder || !pages.insert(page_floor(faults_[i].address)).second) continue;
-      times.push_back(faults_[i].time_ns);
-      program_.observed.recorder_fault_times.push_back(static_cast<std::uint32_t>(faults_[i].time_ns / program_.time_unit_ns));
+    for (std::size_t i = 0; i < faults.size(); ++i) {
+      if (areas[i] != FaultArea::recorder || !pages.insert(page_floor(faults[i].address)).second) continue;
+      times.push_back(faults[i].time_ns);
+      program_.observed.recorder_fault_times.push_back(static_cast<std::uint32_t>(faults[i].time_ns / program_.time_unit_ns));
     }
     return times;
   }
@@ -385,12 +435,13 @@ class Loader {
                       const ExitResidency& residency) {
     std::vector<ChunkSpan> spans = spans_;
     spans.insert(spans.end(), arenas_.heaps().begin(), arenas_.heaps().end());
-    const std::vector<FaultArea> areas = split_faults(faults_, std::move(spans), heap, process_.recorder_ranges);
+    const std::span<const trace::FaultEvent> faults = own_faults();
+    const std::vector<FaultArea> areas = split_faults(faults, std::move(spans), heap, process_.recorder_ranges);
     Observed& seen = program_.observed;
     seen.faults = recording_.meta().faults_recorded;
     std::uint64_t recorder_minor = 0, recorder_major = 0;
-    for (std::size_t i = 0; i < faults_.size(); ++i) {
-      const bool minor = faults_[i].kind == trace::FaultKind::minor;
+    for (std::size_t i = 0; i < faults.size(); ++i) {
+      const bool minor = faults[i].kind == trace::FaultKind::minor;
       switch (areas[i]) {
         case FaultArea::heap: ++(minor ? seen.heap_minor : seen.heap_major); break;
         case FaultArea::mmapped_chunk: ++(minor ? seen.mmapped_minor : seen.mmapped_major); break;
@@ -408,13 +459,13 @@ class Loader {
       }
       if (process_.major_faults > seen.major() + recorder_major)
         seen.rest_major += process_.major_faults - seen.major() - recorder_major;
-      const std::vector<std::uint64_t> recorder_times = note_recorder_pages(areas);
+      const std::vector<std::uint64_t> recorder_times = note_recorder_pages(faults, areas);
       seen.rss_sampled_peak_bytes = sampled_peak_bytes(recording_.rss_samples(process_.pid), process_, recorder_times);
       seen.rss_peak_bytes = process_.rss_peak_bytes;
       seen.rss_end_bytes = process_.rss_end_bytes;
       if (seen.rss_peak_bytes > seen.rss_end_bytes) seen.rss_peak_resolution_bytes = peak_resolution_bytes(process_.cpus_online);
     }
-    const RestInput rest = {.faults = faults_,
+    const RestInput rest = {.faults = faults,
                             .areas = areas,
                             .calls = calls_,
                             .exit_mappings = exit_mappings,
@@ -436,21 +487,26 @@ bool is_glibc(const std::string& allocator) {
   return name.starts_with("libc.so") || name == "libfaultline-malloc.so" || (name.starts_with("libc-2.") && name.ends_with(".so"));
 }
 
-}  // namespace
-
-Result<Program> load_program(trace::Recording& recording, const trace::ProcessInfo& process,
-                             const std::function<void(std::uint64_t)>& progress) {
-  if (process.forked_without_exec) {
-    return fail(make_error("process {} was forked without exec: its heap state was inherited, which is not modelled (--process PID chooses another; info lists them)", process.pid));
-  }
+// heap_of: the process, or for one that was forked the line of processes that led to it.
+Result<Program> load(trace::Recording& heap_of, const trace::ProcessInfo& process, std::vector<trace::ForkPoint> forks,
+                     const std::function<void(std::uint64_t)>& progress) {
   if (!process.allocator.empty() && !is_glibc(process.allocator)) return fail(Loader::foreign_allocator(process));
   if (process.initial_brk == 0) {
     return fail(make_error("process {} made no heap call that was recorded: there is nothing to replay", process.pid));
   }
-  Loader loader(recording, process);
+  Loader loader(heap_of, process, std::move(forks));
   FL_TRY(Program program, loader.load(progress));
-  if (program.events.empty()) return fail(make_error("process {} has no heap events: there is nothing to replay", process.pid));
+  if (program.events.size() <= program.first_own_event()) return fail(make_error("process {} has no heap events: there is nothing to replay", process.pid));
   return program;
+}
+
+}  // namespace
+
+Result<Program> load_program(trace::Recording& recording, const trace::ProcessInfo& process,
+                             const std::function<void(std::uint64_t)>& progress) {
+  if (!process.forked_without_exec) return load(recording, process, {}, progress);
+  FL_TRY(trace::ForkedRecording line, trace::forked_recording(recording, process));
+  return load(*line.recording, *line.recording->main_process(), std::move(line.forks), progress);
 }
 
 }  // namespace faultline::replay

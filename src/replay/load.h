@@ -9,8 +9,8 @@
 
 namespace faultline::replay {
 
-// Fails with one line when the heap model does not apply to the process: another allocator than glibc's, or heap state
-// inherited over fork.
+// A process that was forked without exec begins with what its ancestors did up to the forks. Fails with one line when the heap
+// model does not apply to the process: another allocator than glibc's, or an ancestor that was not recorded.
 Result<Program> load_program(trace::Recording& recording, const trace::ProcessInfo& process,
                              const std::function<void(std::uint64_t done)>& progress = {});
 

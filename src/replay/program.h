@@ -87,6 +87,17 @@ struct ThreadExit {
   std::uint16_t thread = 0;
 };
 
+// The process was forked before event `event`, by a thread that goes on in it. What came before its parent did.
+struct Fork {
+  std::uint32_t event = 0;
+  std::uint16_t thread = 0;
+};
+
+// From event `born` to event `gone` a child had a copy of the memory: what is written meanwhile is copied, or at least faults.
+struct ChildLife {
+  std::uint32_t born = 0, gone = 0;
+};
+
 // Resident pages of everything that is neither heap nor mmapped chunk, from `time` on.
 struct RestStep {
   std::uint32_t time = 0;
@@ -126,6 +137,9 @@ struct Program {
   std::vector<AllocatorCall> calls;             // by event
   std::vector<ForeignBreak> foreign_breaks;     // by event
   std::vector<ThreadExit> thread_exits;         // by event
+  std::vector<Fork> forks;                      // by event; counts and observations are of what comes after the last one
+  std::uint32_t first_own_event() const { return forks.empty() ? 0 : forks.back().event; }
+  std::vector<ChildLife> children;              // by birth
   std::vector<RestStep> rest;                   // by time
   Borrowed borrowed;
   std::vector<ThreadUse> threads;

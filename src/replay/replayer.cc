@@ -38,6 +38,28 @@ bool same_arena_limits(const Program& program, const heap::Parameters& parameter
   return parameters.tunables.arena_max == recorded.arena_max && parameters.tunables.arena_test == recorded.arena_test;
 }
 
+// A process of the replay: its memory and its heap. A fork makes another one of it.
+struct Modelled {
+  Modelled(mm::FrameTable& frames, const Program& program, const ReplayPlan& plan, const heap::Parameters& parameters)
+      : space(std::make_unique<mm::AddressSpace>(frames, profile_of(program), layout_of(program, plan.placement))),
+        twin(*space, program.initial_brk), memory(twin, mode_of(plan)), heap(memory, parameters) {}
+  Modelled(const Modelled& parent, std::uint16_t thread, const ReplayPlan& plan)
+      : space(forked(*parent.space)), twin(*space, parent.twin), memory(twin, mode_of(plan)), heap(memory, parent.heap, thread) {}
+
+  std::unique_ptr<mm::AddressSpace> space;
+  heap::TwinMemory twin;
+  Memory memory;
+  heap::Heap<Memory> heap;
+
+ private:
+  static heap::LogMode mode_of(const ReplayPlan& plan) { return plan.watch != nullptr ? heap::LogMode::records : heap::LogMode::counts_only; }
+  static std::unique_ptr<mm::AddressSpace> forked(mm::AddressSpace& parent) {
+    auto child = parent.fork();
+    FL_ASSERT(child.has_value());  // the twin's memory has no limit here
+    return std::move(*child);
+  }
+};
+
 class Replay {
  public:
   Replay(const Program& program, const heap::Parameters& parameters, const ReplayPlan& plan)
@@ -47,37 +69,36 @@ class Replay {
         placement_(plan.placement),
         timed_(plan.touches == Touches::by_faults),
         watch_(plan.watch),
-        space_(frames_, profile_of(program), layout_of(program, plan.placement)),
-        twin_(space_, program.initial_brk),
-        memory_(twin_, plan.watch ? heap::LogMode::records : heap::LogMode::counts_only),
-        heap_(memory_, parameters),
+        process_(std::make_unique<Modelled>(frames_, program, plan, parameters)),
         slots_(program.slots),
         lives_(program, same_arena_limits(program, parameters)) {
     if (plan_.box == nullptr) return;
-    *plan_.box = heap::OutcomeBox(heap_.settings());
+    *plan_.box = heap::OutcomeBox(heap_model().settings());
     if (program.threads.size() > 1) plan_.box->arena_limit_asked();  // decides whether the recorded arenas are used
-    heap_.note_outcome(plan_.box);
+    heap_model().note_outcome(plan_.box);
   }
 
   std::optional<Prediction> run() {
     for (std::size_t i = 0; i < program_.events.size(); ++i) {
       const Event& event = program_.events[i];
-      if (i % kAskedEvery == 0 && plan_.give_up && plan_.give_up({cost_so_far(), twin_.peak_resident_pages() << kPageShift})) return std::nullopt;
+      if (i % kAskedEvery == 0 && plan_.give_up && plan_.give_up({cost_so_far(), twin().peak_resident_pages() << kPageShift})) return std::nullopt;
       if (event.time >= next_rest_time_) advance_rest(event.time);
       if (i == next_break_event_) move_foreign_break(i);
-      if (lives_.end_threads(i, heap_)) tally();  // made between events: part of no event's calls
-      if (trims_.running() && trims_.due(event)) heap_.malloc_trim(event.thread, 0);
+      while (next_fork_ < program_.forks.size() && program_.forks[next_fork_].event == i) fork(program_.forks[next_fork_++]);
+      if (i == next_child_event_) change_children(i);
+      if (lives_.end_threads(i, heap_model())) tally();  // made between events: part of no event's calls
+      if (trims_.running() && trims_.due(event)) heap_model().malloc_trim(event.thread, 0);
       std::size_t calls_end = next_call_;
       while (calls_end < program_.calls.size() && program_.calls[calls_end].event == i) ++calls_end;
       if (event.flags & (kUnknown | kFailed)) {
         skip(event);
       } else {
         if (placement_ == Placement::recorded) place(event, calls_end);
-        lives_.begin(event.thread, heap_);
+        lives_.begin(event.thread, heap_model());
         const std::uint64_t result = apply(event);
-        lives_.begun(event.thread, heap_);
+        lives_.begun(event.thread, heap_model());
         if (watch_ != nullptr) {
-          watch_->after(i, event, result, memory_.records());
+          watch_->after(i, event, result, memory().records());
           tally();
           note_peak(event.time);
         }
@@ -99,10 +120,8 @@ class Replay {
   const bool timed_;
   ReplayWatch* const watch_;
   mm::FrameTable frames_;
-  mm::AddressSpace space_;
-  heap::TwinMemory twin_;
-  Memory memory_;
-  heap::Heap<Memory> heap_;
+  std::unique_ptr<Modelled> process_;
+  std::vector<std::unique_ptr<Modelled>> ancestors_;  // their pages are shared until one side writes
   std::vector<Slot> slots_;
   ThreadLives lives_;
   CallCounts counted_;
@@ -111,27 +130,63 @@ class Replay {
   std::uint64_t usual_faults_ = 0, guessed_faults_ = 0;
   std::uint32_t next_rest_time_ = 0;
   std::size_t next_break_event_ = 0;
+  struct Child {
+    std::uint32_t gone = 0;
+    std::unique_ptr<mm::AddressSpace> memory;
+  };
+  std::vector<Child> children_;
+  std::size_t next_child_ = 0, next_child_event_ = 0;
+  std::size_t next_fork_ = 0;
+  std::uint64_t rest_pages_ = 0;
   std::uint64_t failed_ = 0;
   std::uint64_t peak_pages_ = 0;
   std::uint32_t peak_time_ = 0;
 
+  heap::TwinMemory& twin() const { return process_->twin; }
+  Memory& memory() const { return process_->memory; }
+  heap::Heap<Memory>& heap_model() const { return process_->heap; }
+
+  // From here on the child: what is counted is what it does.
+  void fork(const Fork& fork) {
+    tally();
+    ancestors_.push_back(std::move(process_));
+    process_ = std::make_unique<Modelled>(*ancestors_.back(), fork.thread, plan_);
+    twin().set_rest_pages(rest_pages_);
+    if (plan_.box != nullptr) heap_model().note_outcome(plan_.box);
+    counted_ = {};
+    failed_ = usual_faults_ = guessed_faults_ = peak_pages_ = 0;
+  }
+
+  // A child's copy stands for all it does: that the parent's pages are shared.
+  void change_children(std::size_t event) {
+    std::erase_if(children_, [&](const Child& child) { return child.gone <= event; });
+    for (; next_child_ < program_.children.size() && program_.children[next_child_].born <= event; ++next_child_) {
+      auto copy = twin().space().fork();
+      FL_ASSERT(copy.has_value());
+      if (program_.children[next_child_].gone > event) children_.push_back({program_.children[next_child_].gone, std::move(*copy)});
+    }
+    next_child_event_ = next_child_ < program_.children.size() ? program_.children[next_child_].born : ~std::size_t{0};
+    for (const Child& child : children_) next_child_event_ = std::min<std::size_t>(next_child_event_, child.gone);
+  }
+
   void advance_rest(std::uint32_t time) {
     for (; next_rest_ < program_.rest.size() && program_.rest[next_rest_].time <= time; ++next_rest_) {
-      twin_.set_rest_pages(program_.rest[next_rest_].pages);
+      rest_pages_ = program_.rest[next_rest_].pages;
+      twin().set_rest_pages(rest_pages_);
       note_peak(program_.rest[next_rest_].time);
     }
     next_rest_time_ = next_rest_ < program_.rest.size() ? program_.rest[next_rest_].time : ~std::uint32_t{0};
   }
 
   void note_peak(std::uint32_t time) {
-    if (twin_.peak_resident_pages() <= peak_pages_) return;
-    peak_pages_ = twin_.peak_resident_pages();
+    if (twin().peak_resident_pages() <= peak_pages_) return;
+    peak_pages_ = twin().peak_resident_pages();
     peak_time_ = time;
   }
 
   void move_foreign_break(std::size_t event) {
     while (next_break_ < program_.foreign_breaks.size() && program_.foreign_breaks[next_break_].event <= event) {
-      twin_.sbrk(program_.foreign_breaks[next_break_++].delta);
+      twin().sbrk(program_.foreign_breaks[next_break_++].delta);
     }
     next_break_event_ = next_break_ < program_.foreign_breaks.size() ? program_.foreign_breaks[next_break_].event : ~std::size_t{0};
   }
@@ -140,17 +195,17 @@ class Replay {
   void place(const Event& event, std::size_t calls_end) {
     if (!program_.calls_exact) {
       if (event.flags & trace::kChunkMmapped && event.op != HeapOp::free) {
-        twin_.forget_placements();
-        twin_.place_next_map_at(page_floor(event.address - 16));
+        twin().forget_placements();
+        twin().place_next_map_at(page_floor(event.address - 16));
       }
       return;
     }
     if (next_call_ == calls_end) return;
-    twin_.forget_placements();
+    twin().forget_placements();
     for (std::size_t i = next_call_; i < calls_end; ++i) {
       const AllocatorCall& call = program_.calls[i];
-      if (call.kind == trace::CallKind::mmap) twin_.place_next_map_at(call.result);
-      if (call.kind == trace::CallKind::mremap && call.new_length > call.length) twin_.place_next_map_at(call.result);
+      if (call.kind == trace::CallKind::mmap) twin().place_next_map_at(call.result);
+      if (call.kind == trace::CallKind::mremap && call.new_length > call.length) twin().place_next_map_at(call.result);
     }
   }
 
@@ -172,9 +227,9 @@ class Replay {
         return reallocate(event);
       case HeapOp::mallopt:
         return static_cast<std::uint64_t>(
-            heap_.mallopt(event.thread, static_cast<int>(event.other), static_cast<int>(event.size)));
+            heap_model().mallopt(event.thread, static_cast<int>(event.other), static_cast<int>(event.size)));
       case HeapOp::malloc_trim:
-        return static_cast<std::uint64_t>(heap_.malloc_trim(event.thread, program_.size_of(event)));
+        return static_cast<std::uint64_t>(heap_model().malloc_trim(event.thread, program_.size_of(event)));
       default:
         return allocate(event);
     }
@@ -190,10 +245,10 @@ class Replay {
 
   Address call_heap(const Event& event, std::uint64_t size) {
     switch (event.op) {
-      case HeapOp::calloc: return heap_.calloc(event.thread, 1, size);
-      case HeapOp::memalign: return heap_.memalign(event.thread, event.other, size);
-      case HeapOp::pvalloc: return heap_.pvalloc(event.thread, size);
-      default: return heap_.malloc(event.thread, size);
+      case HeapOp::calloc: return heap_model().calloc(event.thread, 1, size);
+      case HeapOp::memalign: return heap_model().memalign(event.thread, event.other, size);
+      case HeapOp::pvalloc: return heap_model().pvalloc(event.thread, size);
+      default: return heap_model().malloc(event.thread, size);
     }
   }
 
@@ -202,15 +257,15 @@ class Replay {
     const Slot old = slots_[event.other];
     slots_[event.other] = {};
     Slot& slot = slots_[event.slot];
-    slot = {heap_.realloc(event.thread, old.address, size), size};
-    if (slot.address == 0) heap_.free(event.thread, old.address);  // reality went on with the new block: keep the two in step
+    slot = {heap_model().realloc(event.thread, old.address, size), size};
+    if (slot.address == 0) heap_model().free(event.thread, old.address);  // reality went on with the new block: keep the two in step
     finish_block(event, slot, std::min(old.size, size));
     return slot.address;
   }
 
   void release(const Event& event) {
     Slot& slot = slots_[event.slot];
-    if (slot.address != 0) heap_.free(event.thread, slot.address);
+    if (slot.address != 0) heap_model().free(event.thread, slot.address);
     slot = {};
   }
 
@@ -245,32 +300,32 @@ class Replay {
       const Slot& slot = slots_[touch.slot];
       if (slot.address == 0) continue;
       const std::uint64_t before = touch.ground == Ground::seen ? 0 : malloc_faults();
-      twin_.touch(slot.address + touch.begin, touch.end - touch.begin, touch.write);
+      twin().touch(slot.address + touch.begin, touch.end - touch.begin, touch.write);
       if (touch.ground != Ground::seen) (touch.ground == Ground::usual ? usual_faults_ : guessed_faults_) += malloc_faults() - before;
     }
   }
 
   std::uint64_t malloc_faults() const {
-    const heap::TwinMemory::Faults faults = twin_.faults();
+    const heap::TwinMemory::Faults faults = twin().faults();
     return faults.heap_minor + faults.mmapped_minor + faults.thread_heap_minor;
   }
 
   // Who asks for zeroes reads them (an empty hash table is looked up before it is filled): where calloc had nothing to
   // clear, the read maps the zero page and the write after it is a second fault.
   void touch(const Event& event, Address address, std::uint64_t length) {
-    if (event.op == HeapOp::calloc && length > kPageSize) twin_.touch(address, length, false);
-    twin_.touch(address, length, true);
+    if (event.op == HeapOp::calloc && length > kPageSize) twin().touch(address, length, false);
+    twin().touch(address, length, true);
   }
 
   void tally() {
     using heap::MemoryCall;
-    counted_.brk += memory_.count(MemoryCall::sbrk);
-    counted_.mmap += memory_.count(MemoryCall::map);
-    counted_.munmap += memory_.count(MemoryCall::unmap);
-    counted_.mremap += memory_.count(MemoryCall::remap);
-    counted_.madvise += memory_.count(MemoryCall::advise);
-    counted_.mprotect += memory_.count(MemoryCall::protect);
-    memory_.clear_log();
+    counted_.brk += memory().count(MemoryCall::sbrk);
+    counted_.mmap += memory().count(MemoryCall::map);
+    counted_.munmap += memory().count(MemoryCall::unmap);
+    counted_.mremap += memory().count(MemoryCall::remap);
+    counted_.madvise += memory().count(MemoryCall::advise);
+    counted_.mprotect += memory().count(MemoryCall::protect);
+    memory().clear_log();
   }
 
   double cost_so_far() {
@@ -282,12 +337,12 @@ class Replay {
 
   // Faults, calls and released pages of malloc so far.
   void count_malloc(Prediction& p) const {
-    const heap::TwinMemory::Faults faults = twin_.faults();
+    const heap::TwinMemory::Faults faults = twin().faults();
     p.heap_minor = faults.heap_minor;
     p.mmapped_minor = faults.mmapped_minor;
     p.thread_heap_minor = faults.thread_heap_minor;
     p.calls = counted_;
-    const std::uint64_t resident = twin_.resident_heap_pages() + twin_.resident_mmapped_pages() + twin_.resident_thread_heap_pages();
+    const std::uint64_t resident = twin().resident_heap_pages() + twin().resident_mmapped_pages() + twin().resident_thread_heap_pages();
     const std::uint64_t came = p.malloc_minor();
     p.released_pages = came > resident ? came - resident : 0;
   }
@@ -298,8 +353,8 @@ class Replay {
     count_malloc(p);
     p.rest_minor = program_.observed.rest_minor;
     p.major_faults = program_.observed.major();
-    p.rss_peak_bytes = twin_.peak_resident_pages() << kPageShift;
-    p.rss_end_bytes = twin_.resident_pages() << kPageShift;
+    p.rss_peak_bytes = twin().peak_resident_pages() << kPageShift;
+    p.rss_end_bytes = twin().resident_pages() << kPageShift;
     p.peak_time = peak_time_;
     if (timed_) {  // without the recorder
       p.rest_minor -= std::min(p.rest_minor, program_.borrowed.faults);

@@ -50,6 +50,7 @@ Result<Session> open_session(const std::string& path, trace::Pid pid, const std:
     if (!nearest.exact) remarks.push_back(fmt::format("recorded with glibc {}, which is not modelled; the heap model is that of {}", libc, nearest.version.name));
     else if (!nearest.version.real_run) remarks.push_back(fmt::format("recorded with glibc {}; its heap model was not checked against a real run", libc));
   }
+  if (!program.forks.empty()) remarks.push_back(fmt::format("forked without execve: the {} heap events of the processes before it were replayed first", program.first_own_event()));
   const std::size_t processes = session.recording->processes().size();
   if (processes > 1) remarks.push_back(fmt::format("{} processes recorded; this is pid {}{}", processes, session.process->pid,
                                   session.process == session.recording->main_process() ? ", the main one" : ""));

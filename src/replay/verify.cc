@@ -73,6 +73,7 @@ class Comparison : public ReplayWatch {
   Comparison(const Program& program, Verification& out) : program_(program), out_(out) {}
 
   void after(std::size_t index, const Event& event, std::uint64_t result, std::span<const heap::CallRecord> calls) override {
+    if (index < program_.first_own_event()) return;  // of the process it was forked from
     compare_calls(index, event, calls);
     const bool has_result = event.op != HeapOp::free;
     if (!has_result || (event.flags & (kUnknown | kFailed))) return;
@@ -104,7 +105,8 @@ class Comparison : public ReplayWatch {
 
   // Call by call within the event: one that is missing does not shift all that follow.
   void compare_calls(std::size_t index, const Event& event, std::span<const heap::CallRecord> model) {
-    while (next_ < program_.calls.size() && program_.calls[next_].event < index) miss_unreplayed(), ++next_;
+    for (; next_ < program_.calls.size() && program_.calls[next_].event < index; ++next_)
+      if (program_.calls[next_].event >= program_.first_own_event()) miss_unreplayed();
     std::size_t end = next_;
     while (end < program_.calls.size() && program_.calls[end].event == index) ++end;
     const std::size_t first = next_;
@@ -212,7 +214,7 @@ std::optional<Verification> verify_until(const Program& program, const std::func
 namespace {
 
 Verification put_beside(const Program& program, Verification v, const Prediction& twin, const Prediction& own) {
-  v.events = program.events.size();
+  v.events = program.events.size() - program.first_own_event();
   v.calls_compared = program.calls_exact;
   v.prediction = own;
   const Observed& seen = program.observed;

@@ -8,12 +8,17 @@ using varint::Input;
 using varint::put;
 using varint::put_difference;
 
-// A task event: kind << 1 | shares_memory, time, pid, parent; the last three as differences.
+// A task event: kind << 1 | shares_memory, time, pid, parent; the last three as differences. A fork by another thread than the
+// parent's first is of a kind of its own: the thread follows.
+constexpr std::uint64_t kForkByThread = static_cast<std::uint64_t>(TaskKind::exit) + 1;
+
 void TaskEncoder::add(const TaskEvent& task) {
-  put(bytes_, static_cast<std::uint64_t>(task.kind) << 1 | (task.shares_memory ? 1 : 0));
+  const bool by_thread = task.kind == TaskKind::fork && task.parent_tid != 0 && task.parent_tid != task.parent;
+  put(bytes_, (by_thread ? kForkByThread : static_cast<std::uint64_t>(task.kind)) << 1 | (task.shares_memory ? 1 : 0));
   put_difference(bytes_, task.time_ns, last_.time_ns);
   put_difference(bytes_, static_cast<std::uint64_t>(task.pid), static_cast<std::uint64_t>(last_.pid));
   put_difference(bytes_, static_cast<std::uint64_t>(task.parent), static_cast<std::uint64_t>(last_.parent));
+  if (by_thread) put_difference(bytes_, static_cast<std::uint64_t>(task.parent_tid), static_cast<std::uint64_t>(task.parent));
   last_ = task;
   ++count_;
 }
@@ -25,9 +30,12 @@ bool decode_tasks(std::span<const std::uint8_t> bytes, std::vector<TaskEvent>& o
   TaskEvent task;
   while (in.more()) {
     std::uint64_t kind = 0;
-    if (!in.get(kind) || kind >> 1 > static_cast<std::uint64_t>(TaskKind::exit)) return false;
+    if (!in.get(kind) || kind >> 1 > kForkByThread) return false;
     if (!in.difference(task.time_ns) || !in.tid(task.pid) || !in.tid(task.parent)) return false;
-    task.kind = static_cast<TaskKind>(kind >> 1);
+    const bool by_thread = kind >> 1 == kForkByThread;
+    task.kind = by_thread ? TaskKind::fork : static_cast<TaskKind>(kind >> 1);
+    task.parent_tid = task.kind == TaskKind::fork ? task.parent : 0;
+    if (by_thread && !in.tid(task.parent_tid)) return false;
     task.shares_memory = (kind & 1) != 0;
     out.push_back(task);
   }

@@ -19,6 +19,7 @@ struct TaskEvent {
   std::uint64_t time_ns = 0;
   Pid pid = 0;
   Pid parent = 0;          // fork: who called
+  Tid parent_tid = 0;      // fork: its thread that did; 0: not known
   TaskKind kind = TaskKind::fork;
   bool shares_memory = false;  // fork: CLONE_VM (vfork, posix_spawn); unknown counts as false
 };

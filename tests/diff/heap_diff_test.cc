@@ -170,6 +170,12 @@ TEST(HeapDiff, ASecondArenaForAnAlignedBlockForgetsTheAlignment) {
                     {kOpPosixMemalign, 3, 0, 65536, 100000}, {kOpWalk, 3, 0, 0, 0}, {kOpFree, 3, 0, 0, 0}});
 }
 
+// A product between PTRDIFF_MAX and SIZE_MAX is refused before the heap or the thread's cache is made.
+TEST(HeapDiff, CallocOfMoreThanHalfTheAddressSpaceComesFirst) {
+  expect_equal("", {{kOpCalloc, 0, 0, 3074457345618258602, 5}, {kOpMalloc, 1, 0, 100, 0}});
+  expect_equal("", {{kOpCalloc, 0, 0, std::uint64_t{1} << 62, 2}, {kOpCalloc, 0, 0, (std::uint64_t{1} << 63) - 1, 1}, {kOpMalloc, 1, 0, 100, 0}});
+}
+
 // Refused breaks: the first mapping is rounded to 1 MiB, the later ones are not.
 TEST(HeapDiff, RefusedBreaksBecomeMappings) {
   std::vector<Op> ops{{kOpMalloc, 0, 0, 100, 0}, {kOpRefuse, 0, 0, kRefuseBrk, 1000}};
