@@ -1,11 +1,17 @@
 // Replay speed: heap model and twin kernel together, touches included, in malloc events per second.
 #include <benchmark/benchmark.h>
 
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
 #include <random>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include "replay/load.h"
 #include "replay/replayer.h"
+#include "replay/session.h"
 #include "replay/verify.h"
 #include "support/fake_recording.h"
 
@@ -68,4 +74,22 @@ BENCHMARK(storm)->Unit(benchmark::kMillisecond);
 }  // namespace
 }  // namespace faultline
 
-BENCHMARK_MAIN();
+// FAULTLINE_RECORDINGS: recordings of real programs, separated by colons, to be replayed too.
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  std::vector<std::unique_ptr<faultline::replay::Session>> sessions;
+  const char* const given = std::getenv("FAULTLINE_RECORDINGS");
+  std::istringstream paths(given == nullptr ? "" : given);
+  for (std::string path; std::getline(paths, path, ':');) {
+    auto session = faultline::replay::open_session(path);
+    if (!session) {
+      std::fprintf(stderr, "replay_bench: %s\n", session.error().message().c_str());
+      return 2;
+    }
+    sessions.push_back(std::make_unique<faultline::replay::Session>(std::move(*session)));
+    const faultline::replay::Program& program = sessions.back()->program;
+    benchmark::RegisterBenchmark(path.c_str(), [&program](benchmark::State& state) { faultline::run(state, program); })->Unit(benchmark::kMillisecond);
+  }
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -81,6 +81,7 @@ class Replay {
   std::optional<Prediction> run() {
     for (std::size_t i = 0; i < program_.events.size(); ++i) {
       const Event& event = program_.events[i];
+      look_ahead(i);
       if (i % kAskedEvery == 0 && plan_.give_up && plan_.give_up({cost_so_far(), twin().peak_resident_pages() << kPageShift})) return std::nullopt;
       if (event.time >= next_rest_time_) advance_rest(event.time);
       if (i == next_break_event_) move_foreign_break(i);
@@ -145,6 +146,16 @@ class Replay {
   heap::TwinMemory& twin() const { return process_->twin; }
   Memory& memory() const { return process_->memory; }
   heap::Heap<Memory>& heap_model() const { return process_->heap; }
+
+  // Blocks are freed in no order: without this each free waits for its chunk's header to come from far memory.
+  void look_ahead(std::size_t at) const {
+    constexpr std::size_t kSlotsAhead = 24, kHeadersAhead = 12;
+    if (at + kSlotsAhead >= program_.events.size()) return;
+    const Event& far = program_.events[at + kSlotsAhead];
+    if (far.slot != kNoSlot) __builtin_prefetch(&slots_[far.slot]);
+    const Event& near = program_.events[at + kHeadersAhead];
+    if (near.op == HeapOp::free && near.slot != kNoSlot) twin().prefetch(slots_[near.slot].address - 8);
+  }
 
   // From here on the child: what is counted is what it does.
   void fork(const Fork& fork) {

@@ -34,6 +34,8 @@ class HostPages {
   }
   void drop(std::uint64_t address);                         // the page of address reads as zero from now on
   void clear(std::uint64_t address, std::uint64_t length);  // zeroes bytes
+  // The word at the address will be asked for soon.
+  void prefetch(std::uint64_t address) const { __builtin_prefetch(at(address)); }
   // memmove within the area.
   void copy(std::uint64_t to, std::uint64_t from, std::uint64_t length);
 

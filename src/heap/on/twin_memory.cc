@@ -153,6 +153,10 @@ void TwinMemory::store_word(Address address, std::uint64_t value) {
   }
 }
 
+void TwinMemory::prefetch(Address address) const {
+  if (heap_words_->covers(address)) heap_words_->prefetch(address);
+}
+
 void TwinMemory::touch(Address address, std::uint64_t length, bool write) {
   if (length == 0) return;
   const Address last = address + length - 1;
@@ -181,6 +185,7 @@ void TwinMemory::copy(Address to, Address from, std::uint64_t length) {
   const bool from_heap = heap_words_->covers(from);
   const bool to_heap = heap_words_->covers(to);
   if (from_heap && to_heap) return heap_words_->copy(to, from, length);
+  if (!from_heap && !to_heap) return mapped_words_->copy(to, from, length);
   std::vector<std::pair<Address, std::uint64_t>> words;
   if (from_heap) {
     for (Address at = (from + 7) / 8 * 8; at + 8 <= from + length; at += 8) {

@@ -42,6 +42,9 @@ class TwinMemory {
   void clear(Address address, std::uint64_t length);
   void copy(Address to, Address from, std::uint64_t length);
 
+  // A word that will be loaded or stored soon, if it is in the brk area: changes nothing, makes nothing fault.
+  void prefetch(Address address) const;
+
   // The program reads or writes [address, address + length): one access per page. length 0 touches nothing.
   // Accesses the kernel would answer with a signal are counted in refused_accesses(), nothing else happens.
   void touch(Address address, std::uint64_t length, bool write);
