@@ -3,15 +3,15 @@
 #include <algorithm>
 #include <deque>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "replay/address_map.h"
 #include "replay/calls.h"
+#include "replay/child_lives.h"
 #include "replay/fault_split.h"
 #include "replay/fault_touches.h"
 #include "replay/heap_pages.h"
 #include "replay/mapping_area.h"
-#include "replay/observed_rss.h"
+#include "replay/observed_faults.h"
 #include "replay/order/lock_order.h"
 #include "replay/order/put_in_order.h"
 #include "replay/rest.h"
@@ -66,7 +66,7 @@ class Loader {
     program_.lost_events = process_.lost_heap_events;
     break_ = process_.initial_brk;
     index_touches();
-    find_children();
+    children_ = ChildLives(recording_.tasks(), process_.pid, std::max(birth_ns(), process_.start_ns));
 
     auto reader = recording_.heap_events(process_.pid);
     trace::HeapEvent event;
@@ -96,13 +96,7 @@ class Loader {
   std::size_t next_thread_end_ = 0;
   const std::vector<trace::ForkPoint> forks_;
   std::size_t next_fork_ = 0;
-  struct ChildChange {
-    std::uint64_t time_ns = 0;
-    std::size_t child = 0;
-    bool born = false;
-  };
-  std::vector<ChildChange> child_changes_;  // by time
-  std::size_t next_child_change_ = 0;
+  ChildLives children_;
   CallAttribution attribution_;
   Program program_;
   TouchModel model_;
@@ -235,7 +229,7 @@ class Loader {
     if (raw.op == HeapOp::realloc && raw.a == 0 && raw.result == 0) raw.op = HeapOp::free;  // realloc(p, 0) in glibc
     end_threads(raw.begin_ns);
     fork(raw.begin_ns);
-    while (next_child_change_ < child_changes_.size() && child_changes_[next_child_change_].time_ns <= raw.begin_ns) change_child();
+    children_.advance(raw.begin_ns, program_);
     Event event;
     event.op = raw.op;
     event.flags = raw.flags & (trace::kChunkMmapped | trace::kChunkNonMain);
@@ -298,28 +292,6 @@ class Loader {
   void fork(std::uint64_t until_ns) {
     for (; next_fork_ < forks_.size() && forks_[next_fork_].time_ns <= until_ns; ++next_fork_)
       program_.forks.push_back({static_cast<std::uint32_t>(program_.events.size()), thread_of(forks_[next_fork_].thread)});
-  }
-
-  // Births of children with a memory of their own, and what ends that: execve or exit.
-  void find_children() {
-    const std::uint64_t birth_ns = forks_.empty() ? 0 : forks_.back().time_ns;
-    std::unordered_map<trace::Pid, std::size_t> living;
-    for (const trace::TaskEvent& task : recording_.tasks()) {
-      if (task.kind == trace::TaskKind::fork) {
-        if (task.parent != process_.pid || task.shares_memory || task.time_ns < std::max(birth_ns, process_.start_ns)) continue;
-        living[task.pid] = program_.children.size();
-        child_changes_.push_back({task.time_ns, program_.children.size(), true});
-        program_.children.push_back({kNoSlot, kNoSlot});
-      } else if (const auto child = living.find(task.pid); child != living.end()) {
-        child_changes_.push_back({task.time_ns, child->second, false});
-        living.erase(child);
-      }
-    }
-  }
-  void change_child() {
-    const ChildChange& change = child_changes_[next_child_change_++];
-    ChildLife& child = program_.children[change.child];
-    (change.born ? child.born : child.gone) = static_cast<std::uint32_t>(program_.events.size());
   }
 
   void note_time(const trace::HeapEvent& raw) {
@@ -396,7 +368,7 @@ class Loader {
       if (call.kind == trace::CallKind::brk) heap.end = std::max(heap.end, page_ceil(static_cast<std::uint64_t>(call.result)));
     end_threads(~std::uint64_t{0});
     fork(~std::uint64_t{0});
-    while (next_child_change_ < child_changes_.size()) change_child();
+    children_.advance(~std::uint64_t{0}, program_);
     if (program_.calls_exact && !recording_.meta().turns) program_.thread_exits = find_thread_exits(program_, calls_, process_.pid);
     for (std::size_t i = 0; i < program_.threads.size(); ++i) program_.threads[i].arena = arenas_.arena_of(static_cast<std::uint16_t>(i));
     program_.arenas = arenas_.count();
@@ -413,22 +385,12 @@ class Loader {
     times_ = {};
   }
 
+  std::uint64_t birth_ns() const { return forks_.empty() ? 0 : forks_.back().time_ns; }
+
   // Without those its ancestors took.
   std::span<const trace::FaultEvent> own_faults() const {
-    const std::uint64_t birth_ns = forks_.empty() ? 0 : forks_.back().time_ns;
-    const auto first = std::partition_point(faults_.begin(), faults_.end(), [&](const trace::FaultEvent& fault) { return fault.time_ns < birth_ns; });
+    const auto first = std::partition_point(faults_.begin(), faults_.end(), [&](const trace::FaultEvent& fault) { return fault.time_ns < birth_ns(); });
     return {first, faults_.end()};
-  }
-
-  std::vector<std::uint64_t> note_recorder_pages(std::span<const trace::FaultEvent> faults, std::span<const FaultArea> areas) {
-    std::vector<std::uint64_t> times;
-    std::unordered_set<std::uint64_t> pages;
-    for (std::size_t i = 0; i < faults.size(); ++i) {
-      if (areas[i] != FaultArea::recorder || !pages.insert(page_floor(faults[i].address)).second) continue;
-      times.push_back(faults[i].time_ns);
-      program_.observed.recorder_fault_times.push_back(static_cast<std::uint32_t>(faults[i].time_ns / program_.time_unit_ns));
-    }
-    return times;
   }
 
   void observe_faults(AddressRange heap, const std::vector<Mapping>& exit_mappings, const std::vector<ChunkSpan>& live_chunks,
@@ -437,34 +399,7 @@ class Loader {
     spans.insert(spans.end(), arenas_.heaps().begin(), arenas_.heaps().end());
     const std::span<const trace::FaultEvent> faults = own_faults();
     const std::vector<FaultArea> areas = split_faults(faults, std::move(spans), heap, process_.recorder_ranges);
-    Observed& seen = program_.observed;
-    seen.faults = recording_.meta().faults_recorded;
-    std::uint64_t recorder_minor = 0, recorder_major = 0;
-    for (std::size_t i = 0; i < faults.size(); ++i) {
-      const bool minor = faults[i].kind == trace::FaultKind::minor;
-      switch (areas[i]) {
-        case FaultArea::heap: ++(minor ? seen.heap_minor : seen.heap_major); break;
-        case FaultArea::mmapped_chunk: ++(minor ? seen.mmapped_minor : seen.mmapped_major); break;
-        case FaultArea::thread_heap: ++(minor ? seen.thread_heap_minor : seen.thread_heap_major); break;
-        case FaultArea::rest: ++(minor ? seen.rest_minor : seen.rest_major); break;
-        case FaultArea::recorder: ++(minor ? recorder_minor : recorder_major); break;
-      }
-    }
-    if (process_.exit_seen) {  // the process's own count is the whole; what no event explains belongs to the rest
-      // Populating the recorder's own memory counts in rusage but raises no event: recorder_faults knows of both.
-      const std::uint64_t events = seen.minor() + std::max(recorder_minor, process_.recorder_faults);
-      if (process_.minor_faults > events) {
-        seen.unattributed_minor = process_.minor_faults - events;
-        seen.rest_minor += seen.unattributed_minor;
-      }
-      if (process_.major_faults > seen.major() + recorder_major)
-        seen.rest_major += process_.major_faults - seen.major() - recorder_major;
-      const std::vector<std::uint64_t> recorder_times = note_recorder_pages(faults, areas);
-      seen.rss_sampled_peak_bytes = sampled_peak_bytes(recording_.rss_samples(process_.pid), process_, recorder_times);
-      seen.rss_peak_bytes = process_.rss_peak_bytes;
-      seen.rss_end_bytes = process_.rss_end_bytes;
-      if (seen.rss_peak_bytes > seen.rss_end_bytes) seen.rss_peak_resolution_bytes = peak_resolution_bytes(process_.cpus_online);
-    }
+    program_.observed = observed_faults(recording_, process_, faults, areas, program_.time_unit_ns);
     const RestInput rest = {.faults = faults,
                             .areas = areas,
                             .calls = calls_,

@@ -125,7 +125,8 @@ bool decode_one(Decoder& d, WireEvent& e) {
       for (auto& a : e.arguments) a = d.number();
       e.result = d.signed_number();
       break;
-    case RecordKind::modules_stale: d.last_tsc += d.number(); break;
+    case RecordKind::modules_stale:
+    case RecordKind::thread_end: d.last_tsc += d.number(); break;
     default: return false;
   }
   e.tid = d.tid;

@@ -138,7 +138,7 @@ TEST(ReplayLoad, RefusesWhatTheModelDoesNotCover) {
   forked.info.forked_without_exec = true;
   refused = load_program(forked, forked.info);
   ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().message().find("not modelled"), std::string::npos);
+  EXPECT_NE(refused.error().message().find("when was not recorded"), std::string::npos);
 
   FakeRecording foreign;
   foreign.malloc(24, kHeap + 0x2a0).flags = trace::kForeignHeader;

@@ -23,7 +23,7 @@ std::uint64_t seed() {
 }
 
 bool equal(const TaskEvent& x, const TaskEvent& y) {
-  return x.time_ns == y.time_ns && x.pid == y.pid && x.parent == y.parent && x.kind == y.kind && x.shares_memory == y.shares_memory;
+  return x.time_ns == y.time_ns && x.pid == y.pid && x.parent == y.parent && x.parent_tid == y.parent_tid && x.kind == y.kind && x.shares_memory == y.shares_memory;
 }
 bool equal(const MappingEvent& x, const MappingEvent& y) {
   return x.time_ns == y.time_ns && x.start == y.start && x.end == y.end && x.offset == y.offset && x.prot == y.prot && x.flags == y.flags &&
@@ -57,8 +57,10 @@ TEST(SystemCodec, RandomArraysComeBack) {
     std::vector<TaskEvent> task_list, tasks_read;
     std::vector<MappingEvent> mapping_list, mappings_read;
     for (int i = 0; i < 50; ++i) {
-      task_list.push_back({random() >> 2, static_cast<Pid>(random() >> 33), static_cast<Pid>(random() >> 33), static_cast<TaskKind>(random() % 3),
-                           random() % 2 == 0});
+      const auto pid = [&] { return static_cast<Pid>(random() >> 33); };
+      task_list.push_back({.time_ns = random() >> 2, .pid = pid(), .parent = pid(), .kind = static_cast<TaskKind>(random() % 3), .shares_memory = random() % 2 == 0});
+      TaskEvent& made = task_list.back();
+      if (made.kind == TaskKind::fork) made.parent_tid = random() % 2 == 0 ? made.parent : pid();
       tasks.add(task_list.back());
       mapping_list.push_back(random_mapping(random));
       mappings.add(mapping_list.back());
@@ -101,9 +103,9 @@ class SystemRecording : public testing::Test {
     process.start_ns = 100;
     writer->append_text(BlockKind::process, 1, 7, to_json(process));
     TaskEncoder tasks;
-    tasks.add({100, 7, 0, TaskKind::exec, false});
-    tasks.add({5, 7, 6, TaskKind::fork, true});
-    tasks.add({300, 7, 6, TaskKind::exit, false});
+    tasks.add({.time_ns = 100, .pid = 7, .kind = TaskKind::exec});
+    tasks.add({.time_ns = 5, .pid = 7, .parent = 6, .kind = TaskKind::fork, .shares_memory = true});
+    tasks.add({.time_ns = 300, .pid = 7, .parent = 6, .kind = TaskKind::exit});
     writer->append(header(BlockKind::tasks, 0), tasks.bytes());
     FaultEncoder faults;
     CallEncoder calls;
