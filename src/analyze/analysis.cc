@@ -192,6 +192,12 @@ Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process,
   const Namer namer(recording.stacks(process.pid), symbolizer, analysis.attribution.sites.sites());
   name_sites(analysis, namer, symbolizer);
   name_retention(analysis, namer);
+  LintInput lints = lint_input(process.tunables, process.environment);
+  lints.mallopts = analysis.attribution.mallopts;
+  lints.threads = std::max<std::size_t>(1, analysis.attribution.threads);
+  lints.thp_by_madvise = process.thp_mode == "madvise";
+  lints.file = file;
+  if (analysis.glibc_heap()) analysis.lints = look_for_lints(lints);
   analysis.findings = look_for_findings(analysis);
   say_what_is_missing(analysis, recording, process, symbolizer);
   return analysis;

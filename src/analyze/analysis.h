@@ -7,6 +7,7 @@
 #include "analyze/attribution.h"
 #include "analyze/costs.h"
 #include "analyze/findings.h"
+#include "analyze/lints.h"
 #include "analyze/retention.h"
 #include "analyze/site_names.h"
 #include "base/result.h"
@@ -55,6 +56,7 @@ struct Analysis {
   std::vector<NamedHolder> holders;
   Costs costs;
   trace::MachineCosts prices;  // as used in costs
+  std::vector<Lint> lints;  // of the settings it has
   std::vector<Finding> findings;
   std::vector<std::string> missing;  // one line each: what could not be said, and why
 

@@ -322,6 +322,7 @@ class Pass {
     ++result_.heap_events;
     if (event.op == HeapOp::mallopt && event.result != 0) {
       thresholds_.mallopt(static_cast<std::int64_t>(event.a), static_cast<std::int64_t>(event.b));
+      add_call(result_.mallopts, {static_cast<int>(event.a), static_cast<int>(event.b), 1});
     }
     Thread& owner = thread(event.tid);
     Bracket bracket{event.begin_ns, event.end_ns, event.stack};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "analyze/block_map.h"
+#include "analyze/lints.h"
 #include "analyze/region.h"
 #include "analyze/site_ledger.h"
 #include "analyze/thresholds.h"
@@ -57,6 +58,7 @@ struct Attribution {
   std::uint64_t heap_start = 0;
   CallCounters calls;
   ThresholdState thresholds;
+  std::vector<MalloptCall> mallopts;  // accepted ones, in the order they came first
 
   std::uint64_t heap_events = 0, allocations = 0, frees = 0, failed = 0;
   std::uint64_t lost_frees = 0;     // an address was handed out again without a free between: seen when events are lost

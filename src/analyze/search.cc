@@ -25,6 +25,7 @@ class Search {
       : program_(program), options_(options), deadline_(options.started + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(std::min(options.seconds, 1e8)))) {}
 
   Advice run() {
+    for (Lint& lint : look_for_lints(lint_input(program_, options_.file))) advice_.lints.push_back({std::move(lint), std::nullopt});
     auto verification = replay::verify_until(program_, [this] { return Clock::now() >= deadline_; });
     if (!verification) {
       advice_.out_of_time = true;
@@ -42,6 +43,7 @@ class Search {
                                .most_cost_ns = advice_.baseline().cost_ns + most_more_cost(),
                                .progress = options_.progress});
     pool_ = &pool;
+    replay_lints();
     look();
     advice_.replays = pool.replays();
     rank(advice_, program_, options_);
@@ -60,6 +62,16 @@ class Search {
   double most_more_cost() const {
     const double run = kMostCostShare * static_cast<double>(program_.wall_ns);
     return std::max({run, 1e6, 0.1 * advice_.baseline().cost_ns});
+  }
+
+  void replay_lints() {
+    for (ReplayedLint& lint : advice_.lints) {
+      if (!lint.lint.instead) continue;
+      WhatIf question{.parameters = replay::recorded_parameters(program_), .trim = {}, .arena_estimate = false, .unpriced = {}, .assumptions = {}};
+      question.parameters.tunables = *lint.lint.instead;
+      const std::vector<Answer> answers = pool_->ask({question}, deadline_);
+      if (answers.front().known()) lint.instead = answers.front().predicted;
+    }
   }
 
   void look() {

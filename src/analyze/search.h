@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "analyze/lints.h"
 #include "analyze/search_pool.h"
 #include "analyze/what_if.h"
 #include "replay/verify.h"
@@ -35,6 +36,7 @@ struct SearchOptions {
   double allowed_peak_growth = 0.10;  // of peak RSS; beyond it a candidate is listed but not recommended
   double allowed_cost = 0.02;         // of wall time, that less memory may cost
   unsigned workers = 2;               // replays side by side, one machine each
+  std::string file;                   // the recording, for "next" commands
   bool force = false;                 // search although the twin does not reproduce the recording
   std::function<void(std::size_t answered, std::size_t replays)> progress;
 };
@@ -56,8 +58,14 @@ struct Candidate {
   bool raises_peak = false;            // by more than allowed_peak_growth
 };
 
+struct ReplayedLint {
+  Lint lint;
+  std::optional<replay::Prediction> instead;  // the run with the settings as they were probably meant
+};
+
 struct Advice {
   replay::Verification verification;   // its prediction is the baseline
+  std::vector<ReplayedLint> lints;     // of the settings the program has
   std::vector<Candidate> candidates;   // best first
   std::optional<std::size_t> recommended;
   Objective gain = Objective::time;    // what the recommended one makes smaller

@@ -19,7 +19,7 @@ constexpr double kLeastAskedGain = 0.02;     // where somebody did
 constexpr double kErrorUnknown = 0.05;       // where verify had nothing to compare with
 constexpr double kEstimateFactor = 2;        // arena what-ifs are estimates: they must promise twice as much
 constexpr double kSameCost = 0.01, kSameRss = 0.01;
-constexpr double kCodeMustGain = 1.25;       // a change of the program against a mere variable
+constexpr double kOtherMustGain = 1.25;      // what changes the program, or costs what nobody priced, against what does not
 constexpr std::uint64_t kRssStep = 64 * 1024;  // nobody chooses by less
 
 double as_double(std::uint64_t value) { return static_cast<double>(value); }
@@ -49,14 +49,14 @@ bool allowed(Objective objective, const Candidate& c, const replay::Prediction& 
 
 // Among equals: less of everything else, no change of the program, fewer settings, smaller values (a threshold that never
 // bites on this run is no better than one that is just large enough).
-using Secondary = std::tuple<std::uint64_t, std::uint64_t, std::int64_t, bool, std::size_t, double>;
+using Secondary = std::tuple<bool, std::uint64_t, std::uint64_t, std::int64_t, bool, std::size_t, double>;
 Secondary secondary(Objective objective, const Candidate& c, double cost_step) {
   const replay::Prediction& p = c.predicted;
   double sum = 0;
   for (const std::string& one : c.settings) sum += std::stod(one.substr(one.find('=') + 1));
   // Whole MiB: a page more or less is not a reason to prefer anything.
   const auto cost = objective == Objective::time || cost_step <= 0 ? 0 : static_cast<std::int64_t>(p.cost_ns / cost_step);
-  return {objective == Objective::peak_rss ? 0 : p.rss_peak_bytes >> 20, objective == Objective::end_rss ? 0 : p.rss_end_bytes >> 20, cost,
+  return {!c.what_if.unpriced.empty(), objective == Objective::peak_rss ? 0 : p.rss_peak_bytes >> 20, objective == Objective::end_rss ? 0 : p.rss_end_bytes >> 20, cost,
           c.what_if.trim.any(), c.settings.size(), sum};
 }
 
@@ -80,8 +80,10 @@ double least_gain(Objective objective, const Candidate& c, const Advice& advice,
   return c.what_if.arena_estimate ? kEstimateFactor * least : least;
 }
 
-std::string estimate_note(const Candidate& c) {
-  return c.what_if.arena_estimate ? "; " + arena_estimate_text() : std::string();
+std::string notes(const Candidate& c) {
+  std::string note = c.what_if.arena_estimate ? "; " + arena_estimate_text() : std::string();
+  for (const std::string& line : c.what_if.unpriced) note += "; " + line;
+  return note;
 }
 
 }  // namespace
@@ -155,33 +157,37 @@ void rank(Advice& advice, const replay::Program& program, const SearchOptions& o
 
 namespace {
 
-// The best candidate for the objective whose gain is more than it must be; one that needs a change of the program only if it
-// gains a good deal more than the best of the others.
+// What only a price in time that no prediction holds, or a change of the program, can bring.
+bool has_a_catch(const Candidate& c) { return c.what_if.trim.any() || !c.what_if.unpriced.empty(); }
+
+// The best candidate for the objective whose gain is more than it must be; one with a catch only if it gains a good deal more
+// than the best of the others, and never to save time.
 std::optional<std::size_t> worthwhile(Objective objective, const Advice& advice, const replay::Program& program, const SearchOptions& options) {
-  std::optional<std::size_t> variable, code;
+  std::optional<std::size_t> plain, other;
   const double before = measure(objective, advice.baseline());
   const auto gain = [&](std::size_t i) { return before - measure(objective, advice.candidates[i].predicted); };
   for (const std::size_t i : best_for(objective, advice.candidates, advice.baseline(), program, options, advice.candidates.size())) {
     const Candidate& c = advice.candidates[i];
     if (!allowed(objective, c, advice.baseline(), program, options) || !c.what_if.assumptions.empty()) continue;
+    if (objective == Objective::time && has_a_catch(c)) continue;
     if (gain(i) <= least_gain(objective, c, advice, options.objective != Objective::any)) continue;
-    std::optional<std::size_t>& place = c.what_if.trim.any() ? code : variable;
+    std::optional<std::size_t>& place = has_a_catch(c) ? other : plain;
     if (!place) place = i;
   }
-  if (code && (!variable || gain(*code) > kCodeMustGain * gain(*variable))) return code;
-  return variable;
+  if (other && (!plain || gain(*other) > kOtherMustGain * gain(*plain))) return other;
+  return plain;
 }
 
 std::string why(Objective objective, const Candidate& c, const Advice& advice) {
   const replay::Prediction& base = advice.baseline();
   if (objective == Objective::time) {
-    return fmt::format("saves {:.1f} ms of {:.1f} ms spent on faults and memory calls (±{:.1f} ms){}", c.saved_ns / 1e6, base.cost_ns / 1e6, c.error.cost_ns / 1e6, estimate_note(c));
+    return fmt::format("saves {:.1f} ms of {:.1f} ms spent on faults and memory calls (±{:.1f} ms){}", c.saved_ns / 1e6, base.cost_ns / 1e6, c.error.cost_ns / 1e6, notes(c));
   }
   const bool peak = objective == Objective::peak_rss;
   const double before = measure(objective, base), after = measure(objective, c.predicted);
   return fmt::format("lowers {} by {:.0f} %, {} to {} (±{}), for {:.1f} ms{}", peak ? "peak RSS" : "RSS at exit", 100 * (before - after) / before,
                      bytes_text(static_cast<std::uint64_t>(before)), bytes_text(static_cast<std::uint64_t>(after)),
-                     bytes_text(static_cast<std::uint64_t>(error_of(objective, c.error))), std::max(0.0, -c.saved_ns) / 1e6, estimate_note(c));
+                     bytes_text(static_cast<std::uint64_t>(error_of(objective, c.error))), std::max(0.0, -c.saved_ns) / 1e6, notes(c));
 }
 
 std::string why_none(const Advice& advice, const replay::Program& program, const SearchOptions& options) {

@@ -35,6 +35,11 @@ nlohmann::ordered_json error_json(const replay::Verification& verification, cons
           {"unseen_minor_faults_ratio", prediction.minor_faults() == 0 ? 0 : prediction.unseen_error / static_cast<double>(prediction.minor_faults())}};
 }
 
+nlohmann::ordered_json to_json(const ReplayedLint& lint) {
+  return {{"id", lint.lint.id}, {"title", lint.lint.title}, {"lines", lint.lint.lines}, {"next", lint.lint.next},
+          {"predicted", lint.instead ? to_json(*lint.instead) : nlohmann::ordered_json(nullptr)}};
+}
+
 nlohmann::ordered_json to_json(const Candidate& candidate, const replay::Verification& verification) {
   nlohmann::ordered_json settings = nlohmann::ordered_json::object();
   for (const std::string& one : candidate.settings) settings[one.substr(0, one.find('='))] = std::stoull(one.substr(one.find('=') + 1));
@@ -51,6 +56,7 @@ nlohmann::ordered_json to_json(const Candidate& candidate, const replay::Verific
           {"raises_peak_rss", candidate.raises_peak},
           {"replayed", candidate.replayed},
           {"estimate", candidate.what_if.arena_estimate},
+          {"unpriced", candidate.what_if.unpriced},
           {"assumptions", candidate.what_if.assumptions},
           {"env", candidate.what_if.environment()},
           {"code", candidate.what_if.code()}};

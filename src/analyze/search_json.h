@@ -14,6 +14,7 @@ nlohmann::ordered_json to_json(const replay::Prediction& prediction);
 // Relative errors from verify that travel with predictions; null where nothing could be compared.
 nlohmann::ordered_json error_json(const replay::Verification& verification, const replay::Prediction& prediction);
 
+nlohmann::ordered_json to_json(const ReplayedLint& lint);
 nlohmann::ordered_json to_json(const Candidate& candidate, const replay::Verification& verification);
 
 }  // namespace faultline::analyze

@@ -40,6 +40,15 @@ std::string error_bar_text(const replay::Verification& v) {
   return fmt::format("faults {}, peak RSS {}", part(v.fault_error()), part(v.rss_error()));
 }
 
+std::string difference_text(const replay::Prediction& before, const replay::Prediction& after) {
+  const bool same = before.minor_faults() == after.minor_faults() && before.calls.total() == after.calls.total() && before.rss_peak_bytes == after.rss_peak_bytes && before.rss_end_bytes == after.rss_end_bytes;
+  if (same) return "no difference in this run";
+  const double saved = before.cost_ns - after.cost_ns;
+  return fmt::format("minor faults {} -> {}, calls {} -> {}, peak RSS {} -> {}, RSS at exit {} -> {}: {} {}", before.minor_faults(), after.minor_faults(), before.calls.total(), after.calls.total(),
+                     bytes_text(before.rss_peak_bytes), bytes_text(after.rss_peak_bytes), bytes_text(before.rss_end_bytes), bytes_text(after.rss_end_bytes), time_text(std::abs(saved)),
+                     saved >= 0 ? "saved" : "lost");
+}
+
 std::string arena_estimate_text() {
   return "an estimate: which thread gets which arena follows glibc's rules with every lock free; in a run it depends on which are held";
 }

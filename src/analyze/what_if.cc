@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "heap/settings.h"
 #include "replay/replayer.h"
 
 namespace faultline::analyze {
@@ -34,7 +35,7 @@ std::string WhatIf::code() const {
 }
 
 Result<WhatIf> what_if(const replay::Program& program, const std::vector<std::string>& settings) {
-  WhatIf result{.parameters = replay::recorded_parameters(program), .trim = {}, .arena_estimate = false, .assumptions = {}};
+  WhatIf result{.parameters = replay::recorded_parameters(program), .trim = {}, .arena_estimate = false, .unpriced = {}, .assumptions = {}};
   const heap::Tunables recorded = result.parameters.tunables;
   for (const std::string& setting : settings) {
     const std::size_t equals = setting.find('=');
@@ -52,6 +53,16 @@ Result<WhatIf> what_if(const replay::Program& program, const std::vector<std::st
   }
   const heap::Tunables& tunables = result.parameters.tunables;
   result.arena_estimate = program.threads.size() > 1 && (tunables.arena_max != recorded.arena_max || tunables.arena_test != recorded.arena_test);
+  const heap::Settings before(replay::recorded_parameters(program)), after(result.parameters);
+  if (after.tcache_count < before.tcache_count || after.tcache_bins < before.tcache_bins || after.max_fast < before.max_fast) {
+    result.unpriced.push_back("smaller caches: more of the calls of malloc and free take the long way through an arena, and its lock; that time is not in the prediction");
+  }
+  if (program.threads.size() > 1 && after.arena_max != 0 && (before.arena_max == 0 || after.arena_max < before.arena_max)) {
+    result.unpriced.push_back("threads share arenas: waiting for each other's locks is not in the prediction");
+  }
+  if (after.huge_page != 0 && before.huge_page == 0) {
+    result.unpriced.push_back("a fault that brings a huge page clears 2 MiB, and is priced like one that brings 4 KiB");
+  }
   if (tunables.hugetlb != recorded.hugetlb) {
     if (auto absent = heap::not_modelled(result.parameters)) result.assumptions.push_back(std::move(*absent));
     if (tunables.hugetlb == 1 && program.thp_madvise_bytes == 0) {

@@ -14,6 +14,9 @@ struct WhatIf {
   heap::Parameters parameters;     // recorded settings included
   replay::TrimPeriod trim;         // malloc_trim_every_ms, malloc_trim_every_frees: a change of the program, no variable says it
   bool arena_estimate = false;     // which thread gets which arena follows glibc's rules with every lock free, not the recording
+  // One line each: what it costs that no prediction holds. Faults and calls are priced; the way through malloc and waiting for
+  // locks are not.
+  std::vector<std::string> unpriced;
   std::vector<std::string> assumptions;  // one line each: what must hold of the machine, and the recording does not tell
 
   // What to put before the command; empty if only the program changes.

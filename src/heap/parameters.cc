@@ -8,14 +8,6 @@
 namespace faultline::heap {
 namespace {
 
-// Beyond these malloc itself ignores the value although the tunable's range allows it.
-std::uint64_t usable_limit(std::string_view name) {
-  if (name == "tcache_max") return 1032;
-  if (name == "tcache_count") return 65535;
-  if (name == "mxfast") return 160;
-  return kNoLimit;
-}
-
 void warn(std::vector<std::string>* warnings, std::string text) {
   if (warnings != nullptr) warnings->push_back(std::move(text));
 }

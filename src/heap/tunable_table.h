@@ -52,6 +52,14 @@ inline constexpr std::array kTunables{
     Tunable{"hugetlb", "", 0, kNoLimit, &Tunables::hugetlb},
 };
 
+// Beyond these malloc itself ignores the value although the tunable's range allows it.
+constexpr std::uint64_t usable_limit(std::string_view name) {
+  if (name == "tcache_max") return 1032;
+  if (name == "tcache_count") return 65535;
+  if (name == "mxfast") return 160;
+  return kNoLimit;
+}
+
 inline constexpr std::string_view kTunablePrefix = "glibc.malloc.";
 
 // ld.so's own number reader: blanks, a sign, 0x or 0 prefixes; stops at the first other character without complaint,

@@ -98,6 +98,7 @@ Report build_report(trace::Recording& recording, const trace::ProcessInfo& proce
   report.holders = std::move(analysis.holders);
   if (report.holders.size() > top) report.holders.resize(top);
   report.costs = std::move(analysis.costs);
+  report.lints = std::move(analysis.lints);
   report.findings = std::move(analysis.findings);
   report.missing = std::move(analysis.missing);
   return report;

@@ -160,6 +160,8 @@ std::string render_json(const Report& report) {
                    {"by_allocated", sites_json(report.by_allocated)}};
   json["retention"] = retention_json(report);
   json["costs"] = costs_json(report.costs);
+  json["lints"] = Json::array();
+  for (const analyze::Lint& lint : report.lints) json["lints"].push_back({{"id", lint.id}, {"title", lint.title}, {"lines", lint.lines}, {"next", lint.next}});
   json["findings"] = Json::array();
   for (const analyze::Finding& finding : report.findings) {
     json["findings"].push_back({{"id", finding.id}, {"title", finding.title}, {"lines", finding.lines}, {"cost_ns", finding.cost_ns},

@@ -41,6 +41,7 @@ struct Report {
   std::vector<analyze::NamedPin> pins;
   std::vector<analyze::NamedHolder> holders;
   analyze::Costs costs;
+  std::vector<analyze::Lint> lints;  // of the malloc settings the program has
   std::vector<analyze::Finding> findings;
   std::vector<std::string> missing;
   bool glibc_heap = true;  // false: another allocator, so nothing is known of what the heap retains

@@ -243,6 +243,16 @@ void print_costs(const Report& report, Page& page) {
                  2);
 }
 
+void print_lints(const Report& report, Page& page) {
+  if (report.lints.empty()) return;
+  page.heading("The malloc settings it has");
+  for (const analyze::Lint& lint : report.lints) {
+    page.paragraph("- " + lint.title, 2, 2);
+    for (const std::string& line : lint.lines) page.paragraph(line, 5, 2);
+    if (!lint.next.empty()) page.paragraph("instead: " + lint.next, 5, 2);
+  }
+}
+
 void print_findings(const Report& report, Page& page) {
   page.heading("Findings");
   for (std::size_t i = 0; i < report.findings.size(); ++i) {
@@ -264,6 +274,7 @@ std::string render_terminal(const Report& report, const Style& style) {
   print_memory(report, page);
   print_retention(report, page);
   print_costs(report, page);
+  print_lints(report, page);
   print_findings(report, page);
   page.line("", 0);
   page.line(fmt::format("Next: faultline verify {0}   or   faultline advise {0}", report.heading.file), 0);

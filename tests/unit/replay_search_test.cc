@@ -59,6 +59,18 @@ TEST(Search, FindsTheJointSettingForAStorm) {
   EXPECT_GT(best.saved_ns, 0);
 }
 
+// A thread cache that is switched off costs time in every call, which no prediction holds.
+TEST(Search, SmallerCachesAreNoAdviceForTime) {
+  SearchOptions options;
+  options.settings = 200;
+  for (const auto& [count, size] : {std::pair{4, 160'000}, std::pair{3, 700}, std::pair{40, 20'000}}) {
+    const Advice advice = search(storm(count, static_cast<std::uint64_t>(size), 200, 20e6), options);
+    if (advice.recommended) {
+      EXPECT_TRUE(advice.candidates[*advice.recommended].what_if.unpriced.empty());
+    }
+  }
+}
+
 TEST(Search, SaysSoWhenNothingHelps) {
   FakeRecording recording;
   recording.malloc(100, 0x5555555592a0);

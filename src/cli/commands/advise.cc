@@ -42,6 +42,7 @@ class Advise : public Command {
     for (const auto& [name, value] : {std::pair{"--allow-rss", allowed_percent_}, std::pair{"--allow-time", allowed_time_percent_}})
       if (!std::isfinite(value) || value < 0) return fail(make_error("{}: wanted per cent from 0, found {}", name, value));
     options_.started = analyze::Clock::now();
+    options_.file = file_;
     options_.allowed_peak_growth = allowed_percent_ / 100;
     options_.allowed_cost = allowed_time_percent_ / 100;
     const bool terminal = isatty(STDERR_FILENO) != 0;
@@ -84,6 +85,8 @@ class Advise : public Command {
     out["objective"] = analyze::name_of(options_.objective);
     out["baseline"] = analyze::to_json(advice.baseline());
     out["verified"] = advice.verification.holds();
+    out["lints"] = nlohmann::ordered_json::array();
+    for (const analyze::ReplayedLint& lint : advice.lints) out["lints"].push_back(analyze::to_json(lint));
     out["candidates"] = nlohmann::ordered_json::array();
     for (const Candidate& candidate : advice.candidates) out["candidates"].push_back(analyze::to_json(candidate, advice.verification));
     out["recommended"] = advice.recommended ? nlohmann::ordered_json(*advice.recommended) : nlohmann::ordered_json(nullptr);
@@ -118,11 +121,12 @@ class Advise : public Command {
   static void print_candidate(const Advice& advice, std::size_t i) {
     const Candidate& c = advice.candidates[i];
     const char* mark = advice.recommended == i ? "=>" : c.raises_peak ? "!" : "";
-    print_candidate(mark, joined(c.settings) + (c.what_if.arena_estimate ? "  (estimate)" : "") + (c.what_if.assumptions.empty() ? "" : "  (see below)"), c.predicted, c.saved_ns);
+    print_candidate(mark, joined(c.settings) + (c.what_if.arena_estimate ? "  (estimate)" : "") + (c.what_if.unpriced.empty() ? "" : "  (not all of its cost is priced)") + (c.what_if.assumptions.empty() ? "" : "  (see below)"), c.predicted, c.saved_ns);
   }
 
   void print_text(const replay::Session& session, const Advice& advice) const {
     for (const std::string& remark : session.remarks) fmt::print("note: {}\n", remark);
+    print_lints(advice);
     if (advice.candidates.empty()) {
       fmt::print("No advice: {}.\n", advice.reason);
       return;
@@ -140,6 +144,16 @@ class Advise : public Command {
       return;
     }
     print_recommended(session, advice);
+  }
+
+  static void print_lints(const Advice& advice) {
+    for (const auto& [lint, instead] : advice.lints) {
+      fmt::print("setting: {}\n", lint.title);
+      for (const std::string& line : lint.lines) fmt::print("         {}\n", line);
+      if (!lint.next.empty()) fmt::print("         instead: {}\n", lint.next);
+      if (instead) fmt::print("         replayed so: {}\n", analyze::difference_text(advice.baseline(), *instead));
+    }
+    if (!advice.lints.empty()) fmt::print("\n");
   }
 
   // All that nothing else beats in time, peak and end at once; then what is as good as the best, though not on the front.

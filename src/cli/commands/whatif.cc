@@ -44,6 +44,7 @@ class WhatIf : public Command {
       out["error"] = analyze::error_json(verification, after);
       out["verified"] = verification.holds();
       out["estimate"] = question.arena_estimate;
+      out["unpriced"] = question.unpriced;
       out["assumptions"] = assumptions;
       out["remarks"] = session.remarks;
       fmt::print("{}\n", out.dump(2));
@@ -68,6 +69,7 @@ class WhatIf : public Command {
     fmt::print("\nerror bar from verify: {}{}\n", analyze::error_bar_text(verification), analyze::unseen_text(after));
     if (!verification.holds()) fmt::print("The twin does not reproduce the recorded run (faultline verify): take this with care.\n");
     for (const std::string& remark : session.remarks) fmt::print("note: {}\n", remark);
+    for (const std::string& line : question.unpriced) fmt::print("not priced: {}\n", line);
     for (const std::string& assumption : assumptions) fmt::print("assumes: {}\n", assumption);
     if (!env.empty()) fmt::print("{}\n", env);
     if (question.trim.any()) fmt::print("{}\n", question.code());
