@@ -16,8 +16,9 @@ constexpr std::size_t kRounds = 4;            // of refinement
 constexpr std::size_t kRefined = 2;           // candidates refined per round and objective
 constexpr double kFirstShare = 0.45, kRefinedShare = 0.8;  // of the time, for first settings and what is around the best
 constexpr double kMostCostShare = 0.25;       // of the run: what costs more is given up
-constexpr std::size_t kDrawn = 64;            // settings drawn at a time
-constexpr std::size_t kDrawsWithoutNews = 40; // batches in which nothing new was drawn
+constexpr std::size_t kDrawn = 512;           // settings drawn at a time,
+constexpr std::size_t kDrawnReplayed = 4;     // of which so many are replayed; what lies in a known box costs nothing
+constexpr std::size_t kDrawsWithoutNews = 200; // batches in which nothing new was drawn
 
 class Search {
  public:
@@ -81,13 +82,13 @@ class Search {
     evaluate(first_settings(profile), until(kFirstShare));
     for (std::size_t round = 0; round < kRounds && wanted(); ++round) {
       std::vector<Setting> next;
-      for (const Setting& setting : best()) {
+      for (const Setting& setting : best(kRefined)) {
         for (Setting& near : neighbours(setting)) next.push_back(std::move(near));
       }
       if (!evaluate(next, until(kRefinedShare))) break;
     }
     std::vector<Setting> next = with_more({}, profile);
-    for (const Setting& setting : best()) {
+    for (const Setting& setting : best(1)) {
       for (Setting& more : with_more(setting, profile)) next.push_back(std::move(more));
     }
     evaluate(next, options_.settings == 0 ? deadline_ : until(kRefinedShare));
@@ -100,18 +101,24 @@ class Search {
     for (std::size_t dry = 0; wanted() && pool_->in_time() && dry < kDrawsWithoutNews;) {
       std::vector<Setting> drawn;
       for (std::size_t i = 0; i < kDrawn; ++i) drawn.push_back(sampler.next());
-      dry = evaluate(drawn, deadline_) ? 0 : dry + 1;
+      bool news = evaluate(drawn, Clock::time_point::min());
+      std::erase_if(drawn, [&](const Setting& setting) { return known_.contains(setting); });
+      drawn.resize(std::min(drawn.size(), kDrawnReplayed));
+      news = evaluate(drawn, deadline_) || news;
+      dry = news ? 0 : dry + 1;
     }
+    if (wanted()) return;
+    advice_.out_of_time = false;  // all that was asked for
   }
 
   bool wanted() const { return options_.settings == 0 || advice_.candidates.size() + advice_.too_costly < options_.settings; }
 
   // The best so far, for each objective.
-  std::vector<Setting> best() const {
+  std::vector<Setting> best(std::size_t count) const {
     std::vector<Setting> list;
     for (const Objective objective : {Objective::time, Objective::peak_rss, Objective::end_rss}) {
       if (options_.objective != Objective::any && options_.objective != objective) continue;
-      for (const std::size_t index : best_for(objective, advice_.candidates, advice_.baseline(), program_, options_, kRefined))
+      for (const std::size_t index : best_for(objective, advice_.candidates, advice_.baseline(), program_, options_, count))
         list.push_back(setting_of(advice_.candidates[index]));
     }
     std::sort(list.begin(), list.end());

@@ -103,7 +103,7 @@ ErrorBar error_bar(const replay::Verification& verification, const replay::Predi
 
 std::vector<std::size_t> best_for(Objective objective, const std::vector<Candidate>& candidates, const replay::Prediction& baseline,
                                   const replay::Program& program, const SearchOptions& options, std::size_t count) {
-  const double step = std::max(kSameCost * baseline.cost_ns, 1000.0), same = objective == Objective::time ? kSameCost : kSameRss;
+  const double step = std::max(kSameCost * baseline.cost_ns, 1000.0);
   std::vector<std::size_t> left(candidates.size()), picked;
   std::vector<char> permitted(candidates.size());
   std::vector<Secondary> seconds(candidates.size());
@@ -119,8 +119,9 @@ std::vector<std::size_t> best_for(Objective objective, const std::vector<Candida
   });
   while (!left.empty() && picked.size() < count) {
     const double least = measure(objective, candidates[left.front()].predicted);
+    const double near = objective == Objective::time ? step : kSameRss * least;  // 1 % of what it costs now
     auto top = left.begin();
-    for (auto at = left.begin(); at != left.end() && permitted[*at] == permitted[left.front()] && measure(objective, candidates[*at].predicted) <= least * (1 + same); ++at)
+    for (auto at = left.begin(); at != left.end() && permitted[*at] == permitted[left.front()] && measure(objective, candidates[*at].predicted) <= least + near; ++at)
       if (seconds[*at] < seconds[*top]) top = at;
     picked.push_back(*top);
     left.erase(top);
@@ -151,7 +152,7 @@ void rank(Advice& advice, const replay::Program& program, const SearchOptions& o
   for (Candidate& candidate : advice.candidates) {
     const double apart = measure(objective, candidate.predicted) - measure(objective, best.predicted);
     candidate.near_best = allowed(objective, candidate, advice.baseline(), program, options) &&
-                          apart <= std::max(error_of(objective, best.error), (objective == Objective::time ? kSameCost : kSameRss) * measure(objective, best.predicted));
+                          apart <= std::max(error_of(objective, best.error), objective == Objective::time ? kSameCost * advice.baseline().cost_ns : kSameRss * measure(objective, best.predicted));
   }
 }
 
