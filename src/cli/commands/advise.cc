@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "analyze/search.h"
+#include "analyze/search_held.h"
 #include "analyze/search_json.h"
 #include "analyze/search_text.h"
 #include "cli/command.h"
@@ -52,10 +53,13 @@ class Advise : public Command {
     }
     const Advice advice = analyze::search(session.program, options_);
     if (terminal) fmt::print(stderr, "\r\033[K");
+    std::vector<analyze::HeldMemory> held;
+    if (analyze::memory_is_held(advice) && in_time()) held = analyze::held_memory(analyze::analyze(*session.recording, *session.process, file_), advice);
     if (json_) {
-      print_json(session, advice);
+      print_json(session, advice, held);
     } else {
       print_text(session, advice);
+      print_held(held);
     }
     // "No setting helps" is an answer; that the twin cannot answer for this program is a no.
     return advice.verification.events != 0 && (advice.verification.holds() || options_.force) ? kDone : kAnswerIsNo;
@@ -67,6 +71,15 @@ class Advise : public Command {
   double allowed_percent_ = 10, allowed_time_percent_ = 2;
   analyze::SearchOptions options_;
   bool json_ = false;
+
+  bool in_time() const { return std::chrono::duration<double>(analyze::Clock::now() - options_.started).count() < options_.seconds; }
+
+  // What no setting gives back.
+  static void print_held(const std::vector<analyze::HeldMemory>& held) {
+    if (held.empty()) return;
+    fmt::print("\nNo setting gives this memory back; who holds it:\n");
+    for (const analyze::HeldMemory& one : held) fmt::print("  {}\n", one.text());
+  }
 
   Result<replay::Session> load(bool terminal) const {
     const auto late = options_.started + std::chrono::duration<double>(std::min(options_.seconds, 1e8));
@@ -80,7 +93,7 @@ class Advise : public Command {
     }
   }
 
-  void print_json(const replay::Session& session, const Advice& advice) const {
+  void print_json(const replay::Session& session, const Advice& advice, const std::vector<analyze::HeldMemory>& held) const {
     nlohmann::ordered_json out;
     out["objective"] = analyze::name_of(options_.objective);
     out["baseline"] = analyze::to_json(advice.baseline());
@@ -92,6 +105,9 @@ class Advise : public Command {
     out["recommended"] = advice.recommended ? nlohmann::ordered_json(*advice.recommended) : nlohmann::ordered_json(nullptr);
     out["gain"] = advice.recommended ? nlohmann::ordered_json(analyze::name_of(advice.gain)) : nlohmann::ordered_json(nullptr);
     out["reason"] = advice.reason;
+    out["held"] = nlohmann::ordered_json::array();
+    for (const analyze::HeldMemory& one : held)
+      out["held"].push_back({{"kind", analyze::name_of(one.kind)}, {"site", one.site}, {"held_bytes", one.bytes}, {"blocks", one.blocks}, {"share", one.share}});
     out["settings_answered"] = advice.candidates.size() + advice.too_costly;
     out["replays"] = advice.replays;
     out["too_costly"] = advice.too_costly;
