@@ -171,6 +171,7 @@ std::optional<std::size_t> worthwhile(Objective objective, const Advice& advice,
     const Candidate& c = advice.candidates[i];
     if (!allowed(objective, c, advice.baseline(), program, options) || !c.what_if.assumptions.empty()) continue;
     if (objective == Objective::time && has_a_catch(c)) continue;
+    if (options.objective == Objective::any && !c.what_if.unpriced.empty()) continue;  // who wants memory at any price says so
     if (gain(i) <= least_gain(objective, c, advice, options.objective != Objective::any)) continue;
     std::optional<std::size_t>& place = has_a_catch(c) ? other : plain;
     if (!place) place = i;
@@ -193,20 +194,29 @@ std::string why(Objective objective, const Candidate& c, const Advice& advice) {
 
 std::string why_none(const Advice& advice, const replay::Program& program, const SearchOptions& options) {
   const Objective objective = options.objective == Objective::any ? Objective::time : options.objective;
-  const auto order = best_for(objective, advice.candidates, advice.baseline(), program, options, 1);
-  const Candidate& first = advice.candidates[order.front()];
-  if (objective != Objective::time) {
-    const double gain = std::max(0.0, measure(objective, advice.baseline()) - measure(objective, first.predicted));
-    return fmt::format("no setting helps: the best lowers {} by {}, and less than {} is within the error or not worth a setting",
-                       objective == Objective::peak_rss ? "peak RSS" : "RSS at exit", bytes_text(static_cast<std::uint64_t>(gain)),
-                       bytes_text(static_cast<std::uint64_t>(least_gain(objective, first, advice, true))));
+  const bool time = objective == Objective::time;
+  const auto gain = [&](const Candidate& c) { return std::max(0.0, measure(objective, advice.baseline()) - measure(objective, c.predicted)); };
+  const Candidate* best = nullptr;      // of those that could have been recommended
+  const Candidate* with_catch = nullptr;
+  bool with_memory = false;
+  for (const std::size_t i : best_for(objective, advice.candidates, advice.baseline(), program, options, advice.candidates.size())) {
+    const Candidate& c = advice.candidates[i];
+    const bool much = gain(c) > least_gain(objective, c, advice, true);
+    if (!allowed(objective, c, advice.baseline(), program, options)) {
+      with_memory = with_memory || (time && c.raises_peak && much && !has_a_catch(c));
+    } else if (!c.what_if.assumptions.empty() || (time && has_a_catch(c))) {
+      if (with_catch == nullptr && much) with_catch = &c;
+    } else if (best == nullptr) {
+      best = &c;
+    }
   }
-  const bool faster = std::any_of(advice.candidates.begin(), advice.candidates.end(), [&](const Candidate& c) {
-    return c.raises_peak && c.saved_ns > least_gain(Objective::time, c, advice, true);
-  });
-  if (faster) return "no setting helps without more memory; the faster ones listed raise peak RSS (--allow-rss accepts that)";
-  return fmt::format("no setting helps: the best saves {:.1f} ms, and a saving below {:.1f} ms (2 % of the run, or the error bar) is not advice",
-                     std::max(0.0, first.saved_ns) / 1e6, least_gain(Objective::time, first, advice, true) / 1e6);
+  if (with_memory) return "no setting helps without more memory; the faster ones listed raise peak RSS (--allow-rss accepts that)";
+  const double most = best == nullptr ? 0 : gain(*best), needed = best == nullptr ? advice.needed_ns : least_gain(objective, *best, advice, true);
+  std::string text = time ? fmt::format("no setting helps: the best saves {:.1f} ms, and a saving below {:.1f} ms (2 % of the run, or the error bar) is not advice", most / 1e6, needed / 1e6)
+                          : fmt::format("no setting helps: the best lowers {} by {}, and less than {} is within the error or not worth a setting", objective == Objective::peak_rss ? "peak RSS" : "RSS at exit",
+                                        bytes_text(static_cast<std::uint64_t>(most)), bytes_text(static_cast<std::uint64_t>(needed)));
+  if (with_catch != nullptr) text += "; those listed that gain more cost time that is not priced, or rest on what the recording does not tell";
+  return text;
 }
 
 }  // namespace

@@ -117,9 +117,17 @@ class Advise : public Command {
     fmt::print("{}\n", out.dump(2));
   }
 
+  // As a shell takes it back.
+  static std::string quoted(const std::string& word) {
+    constexpr const char* kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%";
+    if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+    std::string text = "'";
+    for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return text + "'";
+  }
   static std::string command_line(const replay::Session& session) {
     std::string line;
-    for (const std::string& word : session.process->command) line += (line.empty() ? "" : " ") + word;
+    for (const std::string& word : session.process->command) line += (line.empty() ? "" : " ") + quoted(word);
     return line.empty() ? "CMD" : line;
   }
 
