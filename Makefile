@@ -44,6 +44,7 @@ bench:
 	@$(MAKE) --no-print-directory build
 	@bench/run $(BUILD)
 	@bench/whatif/run $(BUILD) --output docs/measurements/whatif.md && cat docs/measurements/whatif.md
+	@bench/whatif/threads $(BUILD) --output docs/measurements/whatif-threads.md && cat docs/measurements/whatif-threads.md
 
 soak: build
 	@scripts/soak $(BUILD) $(if $(PROGRAMS),$(PROGRAMS)p,$(or $(SECONDS),600)) $(SEED)
