@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "heap/allocator.h"
 #include "heap/heap_state.h"
@@ -99,6 +100,7 @@ class Heap {
   // a fourth argument. Mapped chunks are not among them. Costs a walk over the free lists first.
   template <class F>
   void for_each_chunk(F f) const;
+  std::vector<HeapPiece> pieces() const;  // in the same order
   template <class F>
   void for_each_mapped_chunk(F f) const {  // f(Address chunk): where its header is
     for (const Address chunk : allocator_.common().mapped.chunks()) f(chunk);

@@ -4,14 +4,29 @@
 #include <cstdint>
 #include <unordered_map>
 
-#include "heap/memory_provider.h"
+#include "heap/thread_heaps.h"
 
 namespace faultline::heap {
 
 using ThreadId = std::int32_t;
 
-enum class ChunkUse : std::uint8_t { live, tcache, fastbin, bin, top, fence };
+enum class ChunkUse : std::uint8_t {
+  live,     // handed out
+  own,      // malloc's own: the struct of a thread's cache
+  tcache, fastbin, bin,
+  top,
+  fence,    // what closes a piece of memory that holds no top
+};
 using ChunkUses = std::unordered_map<Address, ChunkUse>;  // of the chunks that are not live
+
+// A piece of address space that chunks follow each other in: a segment of the main heap, a heap of a thread arena.
+struct HeapPiece {
+  ArenaId arena = kMainArena;
+  Address start = 0;   // thread arenas: heap_info and, in the first heap, the arena's state lie before the first chunk
+  Address first = 0;   // chunk
+  Address end = 0;     // as far as it is open
+  Address before = 0;  // thread arenas: start of the heap before it in the same arena; 0 for the first
+};
 
 // A heap chunk, or for a mapped one the whole mapping.
 struct ChunkInfo {

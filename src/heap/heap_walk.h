@@ -59,12 +59,13 @@ HeapState Heap<Memory>::state(ArenaId id) const {
   return s;
 }
 
-// Every chunk that some free list holds. A chunk on two lists, or a list that runs in circles, is asserted against.
+// Every chunk that some free list holds or malloc keeps for itself. A chunk on two lists, or a list that runs in circles, is asserted against.
 template <MemoryProvider Memory>
 ChunkUses Heap<Memory>::uses() const {
   ChunkUses found;
   const auto add = [&found](Address chunk, ChunkUse use) { FL_ASSERT(found.emplace(chunk, use).second); };
   for (const auto& [id, thread] : threads_) {
+    if (thread->cache.ready) add(chunk_of_user(thread->cache.structure), ChunkUse::own);
     for (unsigned i = 0; i < kTcacheBins; ++i) {
       unsigned length = 0;
       for (Address user = thread->cache.head(i); user != 0; user = memory_.load_word(user)) {
@@ -125,16 +126,23 @@ void Heap<Memory>::for_each_chunk(F f) const {
       else f(chunk, size, use);
     };
   };
+  for (const HeapPiece& piece : pieces()) walk(piece.first, piece.end, free, arena(piece.arena).top(), give(piece.arena));
+}
+
+template <MemoryProvider Memory>
+std::vector<HeapPiece> Heap<Memory>::pieces() const {
+  std::vector<HeapPiece> found;
   for (const Segment& segment : arena(kMainArena).segments().low_to_high())
-    walk(segment.start, segment.end, free, arena(kMainArena).top(), give(kMainArena));
+    found.push_back({kMainArena, segment.start, segment.start, segment.end, 0});
   const ThreadHeaps<Memory>& heaps = allocator_.common().heaps;
   std::vector<Address> bases(heaps.bases().begin(), heaps.bases().end());
   std::sort(bases.begin(), bases.end());
   for (const Address base : bases) {
-    const ArenaId id = heaps.arena(base);
-    const Address first = align_up(base + heaps.header_bytes() + (heaps.before(base) == 0 ? kArenaStateBytes : 0), kChunkAlignment);
-    walk(first, base + heaps.open_bytes(base), free, arena(id).top(), give(id));
+    const Address before = heaps.before(base);
+    const Address first = align_up(base + heaps.header_bytes() + (before == 0 ? kArenaStateBytes : 0), kChunkAlignment);
+    found.push_back({heaps.arena(base), base, first, base + heaps.open_bytes(base), before});
   }
+  return found;
 }
 
 template <MemoryProvider Memory>
@@ -154,7 +162,7 @@ void Heap<Memory>::check_invariants() const {
     }
     if (use == ChunkUse::top) tops[id] = chunk;
     if (use != ChunkUse::live && use != ChunkUse::fence && use != ChunkUse::top) ++in_heaps;
-    if (use == ChunkUse::live) FL_ASSERT(((headers_.head(chunk) & kNonMain) != 0) == (id != kMainArena));
+    if (use == ChunkUse::live || use == ChunkUse::own) FL_ASSERT(((headers_.head(chunk) & kNonMain) != 0) == (id != kMainArena));
     below_is_binned = use == ChunkUse::bin;
     below_size = size;
     expected = chunk + size;

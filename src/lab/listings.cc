@@ -20,6 +20,7 @@ constexpr std::size_t kChunksShown = 200;
 std::string_view name_of(heap::ChunkUse use) {
   switch (use) {
     case heap::ChunkUse::live: return "live";
+    case heap::ChunkUse::own: return "malloc's own: the thread's cache";
     case heap::ChunkUse::tcache: return "free, in the thread's cache";
     case heap::ChunkUse::fastbin: return "free, in a fastbin";
     case heap::ChunkUse::bin: return "free, in a bin";
@@ -95,7 +96,7 @@ std::vector<std::string> list_heap(LabProcess& process) {
       std::string what(name_of(use));
       if (use == heap::ChunkUse::live) {
         const auto named = names.find(chunk + heap::kChunkHeader);
-        what = named != names.end() ? named->second : chunk == state.heap_start ? "malloc's own: the thread's cache" : "live, without a name";
+        what = named != names.end() ? named->second : "live, without a name";
       }
       lines.push_back(fmt::format("{:#014x} {:>12}  {}", chunk, size_text(size), what));
     });

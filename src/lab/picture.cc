@@ -68,6 +68,7 @@ std::string blocks_bar(LabProcess& process, const mm::Vma& vma) {
     if (chunk >= vma.end || chunk + size <= vma.start) return;
     char letter = '-';
     if (use == heap::ChunkUse::top) letter = '=';
+    if (use == heap::ChunkUse::own) letter = '*';
     if (use == heap::ChunkUse::live) {
       const auto named = letters.find(chunk + heap::kChunkHeader);
       letter = named == letters.end() ? '*' : named->second;

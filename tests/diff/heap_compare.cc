@@ -1,8 +1,10 @@
 #include "heap_compare.h"
 
+#include <algorithm>
 #include <array>
+#include <unordered_map>
 
-#include "heap/heap.h"
+#include "heap_facts.h"
 #include "heap_script_memory.h"
 
 namespace faultline::diff {
@@ -16,19 +18,25 @@ class ModelRun {
  public:
   ModelRun(const DriverRun& run, const heap::Parameters& parameters)
       : memory_(run), model_(memory_, parameters), header_(parameters.version.heap_info_keeps_page ? 0x30 : 0x20),
-        check_residency_(run.header().check_residency != 0), slots_(kSlots) {}
+        check_residency_(run.header().check_residency != 0), slots_(kSlots), requested_(kSlots) {}
 
   std::uint64_t perform(const Op& op) {
     own_arena_ = arena_of(slots_[op.slot % kSlots]);
     const std::uint16_t thread = op.thread % kThreads;
     if (thread != 0 && !alive_[thread] && op.kind != kOpThreadEnd) begin_thread(thread);
     Address& slot = slots_[op.slot % kSlots];
+    if (op.kind == kOpAccount) return fact(op);
+    account_.reset();
     switch (op.kind) {
       case kOpRealloc: {
         const Address moved = model_.realloc(thread, slot, op.a);
-        if (moved != 0 || op.a == 0) slot = moved;
+        if (moved != 0 || op.a == 0) {
+          slot = moved;
+          requested_[op.slot % kSlots] = op.a;
+        }
         return moved;
       }
+      case kOpTouch: return touch(slot, op.a, op.b);
       case kOpFree:
         if (slot != 0) {
           if (!model_.owns(slot)) throw Mismatch{"model: owns() denies a live block"};
@@ -44,7 +52,10 @@ class ModelRun {
       case kOpWalk: model_.check_invariants(); return mix(walk(), walk_thread_arena(arena_of(slot)));
       case kOpResident: return resident(slot);
       case kOpThreadEnd: return end_thread(thread);
-      default: return slot != 0 ? 0 : slot = allocate(thread, op);
+      default:
+        if (slot != 0) return 0;
+        requested_[op.slot % kSlots] = asked_by(&op);
+        return slot = allocate(thread, op);
     }
   }
 
@@ -97,6 +108,29 @@ class ModelRun {
     alive_[thread] = false;
     model_.free(0, dtv_[thread]);
     return 0;
+  }
+
+  std::uint64_t touch(Address block, std::uint64_t offset, std::uint64_t length) {
+    const std::uint64_t usable = block == 0 ? 0 : model_.usable_size(block);
+    if (usable != 0) memory_.touch(block + offset % usable, std::min(length, usable - offset % usable));
+    return 0;
+  }
+
+  std::uint64_t fact(const Op& op) {
+    if (!account_) {
+      std::unordered_map<Address, std::uint64_t> requested;
+      for (std::size_t i = 0; i < kSlots; ++i) {
+        if (slots_[i] != 0) requested[slots_[i]] = requested_[i];
+      }
+      account_ = heap::account(heap::image_of(
+          model_, memory_.current_break(),
+          [&](Address user) -> std::optional<heap::BlockFacts> {  // of what no slot holds (a thread's dtv), nothing was asked for
+            const auto found = requested.find(user);
+            return heap::BlockFacts{found == requested.end() ? 0 : found->second, 0};
+          },
+          [&](Address page) { return memory_.is_resident(page); }));
+    }
+    return fact_of(*account_, model_.state(), op.a, op.b);
   }
 
   Address allocate(heap::ThreadId thread, const Op& op) {
@@ -168,6 +202,8 @@ class ModelRun {
   heap::ArenaId own_arena_ = heap::kNoArena;
   bool check_residency_;
   std::vector<Address> slots_;
+  std::vector<std::uint64_t> requested_;
+  std::optional<heap::Accounting> account_;  // as long as nothing changes
   std::array<bool, kThreads> alive_{};
   std::array<Address, kThreads> dtv_{};
 };

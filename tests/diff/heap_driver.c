@@ -1,5 +1,5 @@
 /* Runs a list of heap operations on libc's malloc, or on libfaultline-malloc.so if that is preloaded, and writes down what happened, operation by operation,
-   with every memory system call in between. No stdio, no allocation of its own.
+   with every memory system call in between. No allocation of its own; stdio only for malloc_info, into a buffer that is there.
 
    The calls are caught by seccomp (SECCOMP_RET_TRAP): the SIGSYS handler makes the call itself from the one instruction
    that the filter lets through, and can refuse it instead. No privilege and no tracer is needed. */
@@ -28,6 +28,7 @@ static struct Op* ops;
 static struct Answer* answers;
 static struct Call* calls;
 static void* slots[kSlots];
+static uint64_t requested[kSlots]; /* bytes asked for */
 static unsigned char residency[1 << 20]; /* one byte a page: heaps up to 4 GiB */
 
 extern __typeof__(faultline_malloc_arena) faultline_malloc_arena __attribute__((weak));
@@ -104,11 +105,17 @@ static int refused(uint64_t number, uint64_t address) {
   return 1;
 }
 
+#include "heap_driver_facts.h"
+
 static void on_sigsys(int signal_number, siginfo_t* info, void* context) {
   greg_t* r = ((ucontext_t*)context)->uc_mcontext.gregs;
   const uint64_t number = (uint64_t)info->si_syscall;
   uint64_t result;
   (void)signal_number;
+  if (trying) {
+    r[REG_RAX] = (greg_t)try_call(number, r);
+    return;
+  }
   if (refused(number, (uint64_t)r[REG_RDI])) {
     result = number == kCallBrk ? (uint64_t)sbrk(0) : (uint64_t)-ENOMEM;
   } else {
@@ -178,7 +185,6 @@ static int find_state(struct dl_phdr_info* info, size_t size, void* after_init) 
   return 0;
 }
 
-extern struct mallinfo2 mallinfo2(void) __attribute__((weak)); /* 2.33 */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"       /* mallinfo, for those before */
 
 static int find_state_of_malloc(void) {
@@ -270,6 +276,14 @@ static uint64_t resident_pages(uint32_t slot) {
   return hash;
 }
 
+static void touch(uint32_t slot, uint64_t offset, uint64_t length) {
+  const uint64_t usable = slots[slot] == NULL ? 0 : malloc_usable_size(slots[slot]);
+  if (usable == 0) return;
+  offset %= usable;
+  const uint64_t start = (uint64_t)slots[slot] + offset, left = usable - offset, end = start + (length < left ? length : left);
+  for (uint64_t at = start; at < end; at = (at & ~UINT64_C(4095)) + 4096) *(volatile unsigned char*)at = 0x5a;
+}
+
 /* ---- operations ---- */
 static uint64_t run(const struct Op* op) {
   void** slot = &slots[op->slot % kSlots];
@@ -277,7 +291,10 @@ static uint64_t run(const struct Op* op) {
   switch (op->kind) {
     case kOpRealloc: {
       void* moved = realloc(*slot, op->a);
-      if (moved != NULL || op->a == 0) *slot = moved;
+      if (moved != NULL || op->a == 0) {
+        *slot = moved;
+        requested[op->slot % kSlots] = op->a;
+      }
       return (uint64_t)moved;
     }
     case kOpFree:
@@ -293,6 +310,8 @@ static uint64_t run(const struct Op* op) {
       return 0;
     case kOpWalk: return mix(walk_first_segment(), walk_thread_arena(*slot));
     case kOpResident: return resident_pages(op->slot % kSlots);
+    case kOpAccount: return account(op);
+    case kOpTouch: touch(op->slot % kSlots, op->a, op->b); return 0;
     default: break;
   }
   if (*slot != NULL) return 0;
@@ -309,6 +328,7 @@ static uint64_t run(const struct Op* op) {
     default: break;
   }
   *slot = block;
+  requested[op->slot % kSlots] = asked_by(op);
   return (uint64_t)block;
 }
 

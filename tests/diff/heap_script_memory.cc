@@ -117,6 +117,10 @@ void ScriptMemory::copy(Address to, Address from, std::uint64_t length) {
   std::memcpy(host(to, length), host(from, length), length);
 }
 
+void ScriptMemory::touch(Address start, std::uint64_t length) {
+  for (Address at = start; at < start + length; at = page_floor(at) + kPageSize) *host(at, 1) = 0x5a;
+}
+
 std::vector<unsigned char> ScriptMemory::resident(Address start, std::uint64_t length) const {
   std::vector<unsigned char> pages(length / kPageSize);
   FL_ASSERT(mincore(host(start, length), length, pages.data()) == 0);

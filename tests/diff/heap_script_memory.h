@@ -40,6 +40,8 @@ class ScriptMemory {
   heap::Address current_break() const { return break_; }
   // Same hash as the driver's over the same range, from which pages this memory really holds.
   std::uint64_t hash_residency(std::uint64_t hash, heap::Address start, heap::Address end) const;
+  bool is_resident(heap::Address page) const { return (resident(page, kPageSize)[0] & 1U) != 0; }
+  void touch(heap::Address start, std::uint64_t length);  // by the program, which writes
 
  private:
   const Call& expect(std::uint64_t number, heap::Address address, std::uint64_t length, std::uint64_t extra);

@@ -201,6 +201,8 @@ std::string describe_call(const Op& op) {
     case kOpRefuse: return fmt::format("/* the next {} calls of mask {} fail */", op.b, op.a);
     case kOpWalk: return "/* walk the heap */";
     case kOpThreadEnd: return "pthread_exit(NULL);";
+    case kOpTouch: return fmt::format("touch(p[{}], {}, {});", op.slot, op.a, op.b);
+    case kOpAccount: return fmt::format("/* fact {} of arena {} */", op.a, op.b);
     default: return fmt::format("/* resident pages, p[{}] */", op.slot);
   }
 }

@@ -26,9 +26,24 @@ enum OpKind {
   kOpWalk,      /* slot; answer: hash of all chunk headers of the main heap's first segment and of the slot's thread arena */
   kOpResident,  /* slot; answer: hash of which pages of the heap (and of the slot's mapping or thread arena) are resident */
   kOpThreadEnd, /* thread */
+  kOpTouch,     /* slot, a = offset, b = bytes, both modulo what the block has: the program writes there, a byte a page */
+  kOpAccount,   /* a = AccountFact, b = arena; only with tunables that leave residency to be seen */
   kOpKinds
 };
 enum RefuseBits { kRefuseBrk = 1, kRefuseMmap = 2, kRefuseMremap = 4, kRefuseMprotect = 8 };
+
+/* What glibc says of its heaps (mallinfo2, malloc_info), what mincore says of their pages, and what malloc_trim(0) does to
+   them in a child that forked for it. */
+enum AccountFact {
+  kFactArena, kFactOrdblks, kFactSmblks, kFactHblks, kFactHblkhd, kFactFsmblks, kFactUordblks, kFactFordblks, kFactKeepcost,
+  kFactArenas,      /* how many malloc_info lists */
+  kFactFastCount, kFactFastBytes, kFactRestCount, kFactRestBytes, kFactSystemBytes, /* of arena b in the order of malloc_info */
+  kFactLiveTouched, kFactLiveUntouched, /* requested bytes of all slots in pages that are resident, and not */
+  kFactTrimDrop,     /* by how much malloc_trim(0) moves the break down, */
+  kFactTrimAdvised,  /* how much it gives back by madvise, */
+  kFactTrimResident, /* and how many bytes of resident pages it takes away by both */
+  kFacts
+};
 
 /* thread 0 is the main thread; any other begins with its first operation. Threads take turns: one operation at a time. */
 enum { kThreads = 20 };
@@ -62,7 +77,17 @@ struct Shared {
   uint64_t bytes, answers_offset, calls_offset; /* ops follow this header */
   uint64_t start_brk, shared_at;                /* in the driver */
   uint32_t call_count, check_residency;
+  uint64_t trim_drop, trim_advised, trim_resident; /* from the child that tries malloc_trim */
 };
+
+/* Bytes an allocating operation asks for. */
+static inline uint64_t asked_by(const struct Op* op) {
+  switch (op->kind) {
+    case kOpCalloc: return op->a * op->b;
+    case kOpMemalign: case kOpPosixMemalign: case kOpAlignedAlloc: return op->b;
+    default: return op->a;
+  }
+}
 
 static inline uint64_t mix(uint64_t hash, uint64_t value) {
   hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);

@@ -1,0 +1,65 @@
+// What would go back to the kernel from a HeapImage: by malloc_trim(0), or by a free() that reaches the top. glibc
+// malloc/malloc.c: malloc_consolidate, mtrim, systrim; malloc/arena.c: heap_trim.
+#pragma once
+
+#include <functional>
+
+#include "heap/heap_image.h"
+
+namespace faultline::heap {
+
+struct AddressRange {
+  Address start = 0, end = 0;
+  std::uint64_t bytes() const { return end - start; }
+};
+
+// Chunks [first, end) of a piece that will be one free chunk once the fastbins are merged.
+struct FreeRun {
+  std::size_t first_chunk = 0, end_chunk = 0;
+  AddressRange range;
+  bool reaches_top = false;  // it will be part of top
+};
+
+struct Trimmed {
+  std::vector<AddressRange> pages;  // madvise(MADV_DONTNEED), low to high
+  std::int64_t break_drop = 0;      // bytes; negative: the smallest top of all makes malloc_trim grow the heap
+};
+
+using IsFree = std::function<bool(const ImageChunk&)>;  // which chunks of an image are, or would be, free in their arena
+
+// run(FreeRun) for each, low to high; without one for a top that has nothing free below it.
+template <class Free, class F>
+void for_each_free_run(const ImagePiece& piece, Free free, F run) {
+  FreeRun found;
+  Address at = piece.first;
+  const auto close = [&](std::size_t end_chunk, bool reaches_top) {
+    if (found.first_chunk == end_chunk) return;
+    found.end_chunk = end_chunk;
+    found.range.end = at;
+    found.reaches_top = reaches_top;
+    run(static_cast<const FreeRun&>(found));
+  };
+  found.range.start = at;
+  for (std::size_t i = 0; i < piece.chunks.size(); ++i) {
+    const ImageChunk& chunk = piece.chunks[i];
+    if (!free(chunk)) {
+      close(i, chunk.use == ChunkUse::top);
+      found.first_chunk = i + 1;
+      found.range.start = at + chunk.size;
+    }
+    at += chunk.size;
+  }
+  close(piece.chunks.size(), false);
+}
+
+// The whole pages of a free chunk that malloc_trim gives back; empty if there are none.
+AddressRange whole_pages(const AddressRange& chunk);
+
+// malloc_trim(0) on one piece. A top in a thread arena keeps what it has.
+Trimmed trim(const HeapImage& image, const ImagePiece& piece, const IsFree& free);
+
+// What leaves at the end of an arena's memory when a free() merges everything from `from`, in `piece`, into top: bytes the break
+// or the heap's end moves down, heaps that go away counted with all they have open. Only if the threshold says so.
+std::uint64_t fall_after_free(const HeapImage& image, const ImagePiece& piece, Address from);
+
+}  // namespace faultline::heap
