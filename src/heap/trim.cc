@@ -60,16 +60,9 @@ AddressRange whole_pages(const AddressRange& chunk) {
   return start < end ? AddressRange{start, end} : AddressRange{};
 }
 
-Trimmed trim(const HeapImage& image, const ImagePiece& piece, const IsFree& free) {
-  Trimmed result;
-  Address top = piece.holds_top() ? piece.end - piece.chunks.back().size : 0;
-  for_each_free_run(piece, free, [&](const FreeRun& run) {
-    if (run.reaches_top) top = run.range.start;
-    else if (const AddressRange pages = whole_pages(run.range); pages.bytes() > 0) result.pages.push_back(pages);
-  });
-  if (piece.arena == kMainArena && top != 0 && break_can_fall(image, piece))
-    result.break_drop = static_cast<std::int64_t>(excess(piece.end - top, 0, granularity(image.settings)));
-  return result;
+std::int64_t break_drop(const HeapImage& image, const ImagePiece& piece, Address top) {
+  if (piece.arena != kMainArena || top == 0 || !break_can_fall(image, piece)) return 0;
+  return static_cast<std::int64_t>(excess(piece.end - top, 0, granularity(image.settings)));
 }
 
 std::uint64_t fall_after_free(const HeapImage& image, const ImagePiece& piece, Address from) {

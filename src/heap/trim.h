@@ -2,8 +2,6 @@
 // malloc/malloc.c: malloc_consolidate, mtrim, systrim; malloc/arena.c: heap_trim.
 #pragma once
 
-#include <functional>
-
 #include "heap/heap_image.h"
 
 namespace faultline::heap {
@@ -22,10 +20,9 @@ struct FreeRun {
 
 struct Trimmed {
   std::vector<AddressRange> pages;  // madvise(MADV_DONTNEED), low to high
+  Address top = 0;                  // where it begins once the fastbins are merged; 0: it is not in this piece
   std::int64_t break_drop = 0;      // bytes; negative: the smallest top of all makes malloc_trim grow the heap
 };
-
-using IsFree = std::function<bool(const ImageChunk&)>;  // which chunks of an image are, or would be, free in their arena
 
 // run(FreeRun) for each, low to high; without one for a top that has nothing free below it.
 template <class Free, class F>
@@ -55,8 +52,22 @@ void for_each_free_run(const ImagePiece& piece, Free free, F run) {
 // The whole pages of a free chunk that malloc_trim gives back; empty if there are none.
 AddressRange whole_pages(const AddressRange& chunk);
 
-// malloc_trim(0) on one piece. A top in a thread arena keeps what it has.
-Trimmed trim(const HeapImage& image, const ImagePiece& piece, const IsFree& free);
+// By how much malloc_trim(0) lowers the break if top begins there.
+std::int64_t break_drop(const HeapImage& image, const ImagePiece& piece, Address top);
+
+// malloc_trim(0) on one piece; free(const ImageChunk&): which chunks are, or would be, free in their arena. A top in a thread arena
+// keeps what it has.
+template <class Free>
+Trimmed trim(const HeapImage& image, const ImagePiece& piece, Free free) {
+  Trimmed result;
+  if (piece.holds_top()) result.top = piece.end - piece.chunks.back().size;
+  for_each_free_run(piece, free, [&](const FreeRun& run) {
+    if (run.reaches_top) result.top = run.range.start;
+    else if (const AddressRange pages = whole_pages(run.range); pages.bytes() > 0) result.pages.push_back(pages);
+  });
+  result.break_drop = break_drop(image, piece, result.top);
+  return result;
+}
 
 // What leaves at the end of an arena's memory when a free() merges everything from `from`, in `piece`, into top: bytes the break
 // or the heap's end moves down, heaps that go away counted with all they have open. Only if the threshold says so.

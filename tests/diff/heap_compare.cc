@@ -26,7 +26,7 @@ class ModelRun {
     if (thread != 0 && !alive_[thread] && op.kind != kOpThreadEnd) begin_thread(thread);
     Address& slot = slots_[op.slot % kSlots];
     if (op.kind == kOpAccount) return fact(op);
-    account_.reset();
+    image_.reset();
     switch (op.kind) {
       case kOpRealloc: {
         const Address moved = model_.realloc(thread, slot, op.a);
@@ -117,20 +117,22 @@ class ModelRun {
   }
 
   std::uint64_t fact(const Op& op) {
-    if (!account_) {
-      std::unordered_map<Address, std::uint64_t> requested;
+    if (!image_) {
+      std::unordered_map<Address, heap::BlockFacts> facts;
       for (std::size_t i = 0; i < kSlots; ++i) {
-        if (slots_[i] != 0) requested[slots_[i]] = requested_[i];
+        if (slots_[i] != 0) facts[slots_[i]] = {requested_[i], static_cast<heap::OwnerId>(i % kOwners)};
       }
-      account_ = heap::account(heap::image_of(
+      image_ = heap::image_of(
           model_, memory_.current_break(),
           [&](Address user) -> std::optional<heap::BlockFacts> {  // of what no slot holds (a thread's dtv), nothing was asked for
-            const auto found = requested.find(user);
-            return heap::BlockFacts{found == requested.end() ? 0 : found->second, 0};
+            const auto found = facts.find(user);
+            return found == facts.end() ? heap::BlockFacts{0, kOwners} : found->second;
           },
-          [&](Address page) { return memory_.is_resident(page); }));
+          [&](Address page) { return memory_.is_resident(page); });
+      account_ = heap::account(*image_);
+      check_pins(*image_, account_);
     }
-    return fact_of(*account_, model_.state(), op.a, op.b);
+    return fact_of(*image_, account_, op, slots_[op.slot % kSlots]);
   }
 
   Address allocate(heap::ThreadId thread, const Op& op) {
@@ -203,7 +205,8 @@ class ModelRun {
   bool check_residency_;
   std::vector<Address> slots_;
   std::vector<std::uint64_t> requested_;
-  std::optional<heap::Accounting> account_;  // as long as nothing changes
+  std::optional<heap::HeapImage> image_;  // as long as nothing changes
+  heap::Accounting account_;              // of it
   std::array<bool, kThreads> alive_{};
   std::array<Address, kThreads> dtv_{};
 };

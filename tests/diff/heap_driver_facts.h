@@ -41,12 +41,46 @@ static uint64_t try_call(uint64_t number, const greg_t* r) {
   return result;
 }
 
-static void try_malloc_trim(void) {
+static int in_heap(const void* block) { return block != NULL && (((const uint64_t*)block)[-1] & 2) == 0; }
+
+static int by_address(const void* x, const void* y) {
+  const uint64_t a = (uint64_t) * (void* const*)x, b = (uint64_t) * (void* const*)y;
+  return a < b ? -1 : a > b;
+}
+
+/* What happens in a child: frees and malloc_trim(0), or the frees alone. */
+static void try_malloc_trim(const struct Op* op) {
   shared->trim_drop = shared->trim_advised = shared->trim_resident = 0;
   const pid_t child = (pid_t)syscall(SYS_fork); /* libc's fork would hand the arenas of other threads around */
   if (child == 0) {
     trying = 1;
+    if (op->a == kFactFallWithout) {
+      static void* doomed[kSlots];
+      unsigned n = 0;
+      const void* lowest = slots[op->slot % kSlots];
+      for (unsigned i = 0; i < kSlots; ++i) {
+        if (in_heap(lowest) && in_heap(slots[i]) && slots[i] >= lowest && arena_of(slots[i]) == arena_of(lowest)) doomed[n++] = slots[i];
+      }
+      for (unsigned gap = n / 2; gap > 0; gap /= 2) { /* a Shell sort: qsort would allocate */
+        for (unsigned i = gap; i < n; ++i) {
+          for (unsigned j = i; j >= gap && by_address(&doomed[j - gap], &doomed[j]) > 0; j -= gap) {
+            void* const swap = doomed[j];
+            doomed[j] = doomed[j - gap];
+            doomed[j - gap] = swap;
+          }
+        }
+      }
+      const uint64_t before = mallinfo2().arena;
+      for (unsigned i = 0; i < n; ++i) free(doomed[i]);
+      shared->kept = before - mallinfo2().arena;
+      _exit(0);
+    }
+    for (unsigned i = 0; op->a == kFactKeptWithout && i < kSlots; ++i) {
+      if (i % kOwners == op->b && in_heap(slots[i])) free(slots[i]);
+    }
+    shared->trim_drop = shared->trim_advised = shared->trim_resident = 0;
     malloc_trim(0);
+    shared->kept = mallinfo2().arena - shared->trim_advised;
     _exit(0);
   }
   waitpid(child, NULL, 0);
@@ -106,7 +140,8 @@ static uint64_t account(const struct Op* op) {
   }
   if (op->a <= kFactSystemBytes) return info_fact((uint32_t)op->a, op->b);
   if (op->a <= kFactLiveUntouched) return live_fact(op->a == kFactLiveTouched);
-  try_malloc_trim();
+  try_malloc_trim(op);
+  if (op->a == kFactKeptWithout || op->a == kFactFallWithout) return shared->kept;
   return op->a == kFactTrimDrop ? shared->trim_drop : op->a == kFactTrimAdvised ? shared->trim_advised : shared->trim_resident;
 }
 

@@ -1,7 +1,7 @@
 // The facts of heap_wire.h as the model's accounting has them.
 #pragma once
 
-#include "heap/accounting.h"
+#include "heap/pins.h"
 
 extern "C" {
 #include "heap_wire.h"
@@ -9,6 +9,10 @@ extern "C" {
 
 namespace faultline::diff {
 
-std::uint64_t fact_of(const heap::Accounting& account, const heap::HeapState& main, std::uint64_t fact, std::uint64_t number);
+// Of an image where the owner of a slot's block is slot % kOwners, and of all others kOwners.
+std::uint64_t fact_of(const heap::HeapImage& image, const heap::Accounting& account, const Op& op, heap::Address block);
+
+// What pins must add up to.
+void check_pins(const heap::HeapImage& image, const heap::Accounting& account);
 
 }  // namespace faultline::diff

@@ -42,8 +42,11 @@ enum AccountFact {
   kFactTrimDrop,     /* by how much malloc_trim(0) moves the break down, */
   kFactTrimAdvised,  /* how much it gives back by madvise, */
   kFactTrimResident, /* and how many bytes of resident pages it takes away by both */
+  kFactKeptWithout,  /* what malloc would keep of its arenas after malloc_trim(0), had all heap blocks of owner b been freed before */
+  kFactFallWithout,  /* how much smaller the arenas get by frees alone, lowest first, of the slot's block and all above it in its arena */
   kFacts
 };
+enum { kOwners = 4 }; /* slot % kOwners is who owns a block; nobody is freed as owner kOwners */
 
 /* thread 0 is the main thread; any other begins with its first operation. Threads take turns: one operation at a time. */
 enum { kThreads = 20 };
@@ -77,7 +80,7 @@ struct Shared {
   uint64_t bytes, answers_offset, calls_offset; /* ops follow this header */
   uint64_t start_brk, shared_at;                /* in the driver */
   uint32_t call_count, check_residency;
-  uint64_t trim_drop, trim_advised, trim_resident; /* from the child that tries malloc_trim */
+  uint64_t trim_drop, trim_advised, trim_resident, kept; /* from the child that tries malloc_trim */
 };
 
 /* Bytes an allocating operation asks for. */
