@@ -181,7 +181,7 @@ std::uint64_t Analysis::faults_recorded() const {
   return sum;
 }
 
-Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file) {
+Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file, HeapDetail heap) {
   Analysis analysis;
   analysis.file = file;
   analysis.attribution = attribute(recording, process);
@@ -198,6 +198,9 @@ Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process,
   lints.thp_by_madvise = process.thp_mode == "madvise";
   lints.file = file;
   if (analysis.glibc_heap()) analysis.lints = look_for_lints(lints);
+  const auto name_of = [&namer](trace::StackId stack) -> const SiteName& { return namer.name(stack); };
+  if (analysis.glibc_heap()) analysis.heap = heap_moments(recording, process, analysis.attribution.heap_events, heap, name_of);
+  else analysis.heap.why_not = "the allocator is not glibc's";
   analysis.findings = look_for_findings(analysis);
   say_what_is_missing(analysis, recording, process, symbolizer);
   return analysis;

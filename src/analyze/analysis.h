@@ -7,6 +7,7 @@
 #include "analyze/attribution.h"
 #include "analyze/costs.h"
 #include "analyze/findings.h"
+#include "analyze/heap_moments.h"
 #include "analyze/lints.h"
 #include "analyze/retention.h"
 #include "analyze/site_names.h"
@@ -51,7 +52,8 @@ struct Analysis {
   Attribution attribution;
   std::vector<SiteRow> sites;      // in no order: the report sorts
   std::vector<RegionRow> regions;  // most faults first, none empty
-  Retention retention;
+  HeapMoments heap;                // exact, where the twin could replay the process
+  Retention retention;             // from recorded addresses, of the main heap alone
   std::vector<NamedPin> pins;
   std::vector<NamedHolder> holders;
   Costs costs;
@@ -61,9 +63,11 @@ struct Analysis {
   std::vector<std::string> missing;  // one line each: what could not be said, and why
 
   std::uint64_t faults_recorded() const;  // the program's, without the recorder's own
+  const HeapMomentState* heap_at_end() const { return heap.end(); }  // nullptr: not known
   bool glibc_heap() const { return attribution.foreign_blocks == 0; }
 };
 
-Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file);
+Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file,
+                 HeapDetail heap = HeapDetail::up_to_a_size);
 
 }  // namespace faultline::analyze

@@ -73,6 +73,7 @@ HeapImage image_of(const Heap<Memory>& heap, Address program_break, Block block,
   HeapImage image;
   image.program_break = program_break;
   image.settings = heap.settings();
+  image.settings.box = nullptr;  // it does not outlive the heap
   if (image.settings.explicit_huge_page != 0) image.heap_bytes = 4 * image.settings.explicit_huge_page;
   for (ArenaId id = 0; id < heap.arena_count(); ++id) {
     const HeapState state = heap.state(id);

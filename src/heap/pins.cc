@@ -34,6 +34,10 @@ class Barrier {
     ++share.blocks;
     share.bytes += block.requested;
   }
+  void add_cached(const Barrier& other) {
+    chunk_bytes += other.chunk_bytes;
+    cached_bytes_ += other.cached_bytes_;
+  }
   EndPin pin(ArenaId arena, Bytes held, std::uint64_t fall) const {
     EndPin pin{.arena = arena, .highest = highest_, .highest_bytes = highest_bytes_, .all = all_, .owners = {}, .cached_bytes = cached_bytes_,
                .held = held, .fall_bytes = fall};
@@ -43,6 +47,8 @@ class Barrier {
     if (pin.owners.size() > EndPin::kOwners) pin.owners.resize(EndPin::kOwners);
     return pin;
   }
+
+  bool any_live() const { return all_.blocks > 0; }
 
   std::uint64_t chunk_bytes = 0;
 
@@ -63,30 +69,51 @@ void add_end_pins(const HeapImage& image, const ImagePiece& piece, std::vector<E
   std::uint64_t in_use = 0, won = 0, fall = 0;
   std::vector<EndPin> found;
   std::size_t worth = 0;
-  const auto close = [&](std::uint64_t falls) {
-    in_use += barrier.chunk_bytes;
-    won += held.bytes;
+  const auto close = [&](const Barrier& blocks, Bytes bytes, Address run) {
+    const std::uint64_t falls = fall_after_free(image, piece, run);
+    if (falls <= fall) return false;
+    in_use += blocks.chunk_bytes;
+    won += bytes.bytes;
     fall = falls;
-    found.push_back(barrier.pin(piece.arena, held, fall));
+    found.push_back(blocks.pin(piece.arena, bytes, fall));
     if (in_use <= won) worth = found.size();
-    barrier = {};
-    held = {};
+    return true;
+  };
+  Barrier caches;  // blocks above free memory that are all cached: together one pin, of no live block
+  Bytes caches_held;
+  Address caches_run = 0;
+  const auto close_caches = [&] {
+    if (caches_run != 0) close(caches, caches_held, caches_run);
+    caches = {};
+    caches_held = {};
+    caches_run = 0;
   };
   while (i > 0) {
     const ImageChunk& chunk = piece.chunks[--i];
     at -= chunk.size;
     if (!free_in_arena(chunk)) {
+      if (chunk.use == ChunkUse::live && !barrier.any_live()) close_caches();
       barrier.add(at, chunk);
       continue;
     }
     held += {chunk.size, piece.resident_bytes(at, at + chunk.size)};
     if (i > 0 && free_in_arena(piece.chunks[i - 1])) continue;
-    if (held.bytes < kLeastHeld) continue;
-    if (const std::uint64_t falls = fall_after_free(image, piece, at); falls > fall) close(falls);
+    if (!barrier.any_live()) {
+      caches.add_cached(barrier);
+      caches_held += held;
+      caches_run = at;
+    } else if (held.bytes < kLeastHeld || !close(barrier, held, at)) {
+      continue;
+    }
+    barrier = {};
+    held = {};
   }
-  if (piece.before != 0 && barrier.chunk_bytes > 0) {  // without them this heap goes away, with all it has open
-    held += {piece.chunks.back().size, piece.resident_bytes(piece.end - piece.chunks.back().size, piece.end)};
-    if (const std::uint64_t falls = fall_after_free(image, piece, piece.first); falls > fall && held.bytes >= kLeastHeld) close(falls);
+  if (!barrier.any_live()) {
+    close_caches();
+  } else if (piece.before != 0) {  // without them this heap goes away, with all it has open
+    const std::uint64_t top = piece.chunks.back().size;
+    held += {top, piece.resident_bytes(piece.end - top, piece.end)};
+    if (held.bytes >= kLeastHeld) close(barrier, held, piece.first);
   }
   found.resize(worth);
   pins.insert(pins.end(), found.begin(), found.end());
@@ -166,6 +193,7 @@ Pins pins_of(const HeapImage& image) {
   for (PagePin& pin : pins.pages) {
     if (pin.blocks.owner == kNoOwner) continue;
     if (weighed++ == PagePin::kWeighed) break;
+    pin.weighed = true;
     pin.gain_bytes = weighing.gain_of(pin.blocks.owner);
   }
   return pins;

@@ -21,16 +21,17 @@ struct EndPin {  // blocks in a row at the upper end of an arena's memory, and t
   std::uint64_t highest_bytes = 0;  // that it was asked for with
   Share all;                        // without an owner
   std::vector<Share> owners;        // most bytes first, at most kOwners
-  std::uint64_t cached_bytes = 0;   // freed blocks in caches among them: they are in the way too
+  std::uint64_t cached_bytes = 0;   // freed blocks in caches among them: they are in the way too, alone if there is no live one
   Bytes held;                       // free directly below
-  std::uint64_t fall_bytes = 0;     // how far the end comes down by free() alone, if these and those above are freed, lowest first
+  std::uint64_t fall_bytes = 0;     // how far the end comes down by free() alone, if these and those above are freed past the caches, lowest first
   static constexpr std::size_t kOwners = 8;
 };
 
 struct PagePin {  // all live blocks of one owner that share pages with free memory
   Share blocks;          // owner kNoOwner: pages that only cached blocks and malloc's own hold
   Bytes held;            // what is free in those pages, shared equally between a page's blocks
-  std::uint64_t gain_bytes = 0;  // what more would go back by free() and malloc_trim(0) if all blocks of the owner were freed; 0 beyond kWeighed
+  bool weighed = false;          // the first kWeighed are
+  std::uint64_t gain_bytes = 0;  // what more would go back by free() and malloc_trim(0) if all blocks of the owner were freed
   static constexpr std::size_t kWeighed = 16;
 };
 

@@ -36,6 +36,7 @@ struct ReplayProgress {
 };
 
 class ReplayWatch;
+struct HeapLooks;
 
 struct ReplayPlan {
   Placement placement = Placement::own;
@@ -44,6 +45,7 @@ struct ReplayPlan {
   std::function<bool(const ReplayProgress&)> give_up;  // asked every few thousand events; may be empty
   ReplayWatch* watch = nullptr;
   heap::OutcomeBox* box = nullptr;                     // gets the settings that would have the same outcome
+  HeapLooks* looks = nullptr;                          // gets what the heap looks like when it says
 };
 
 // When the trims of a plan are due.

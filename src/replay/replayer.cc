@@ -6,6 +6,7 @@
 #include "heap/on/twin_memory.h"
 #include "mm/phys/frame_table.h"
 #include "mm/space/address_space.h"
+#include "replay/heap_looks.h"
 #include "replay/thread_lives.h"
 
 namespace faultline::replay {
@@ -81,6 +82,7 @@ class Replay {
   std::optional<Prediction> run() {
     for (std::size_t i = 0; i < program_.events.size(); ++i) {
       const Event& event = program_.events[i];
+      if (plan_.looks != nullptr && !look_at(i)) return std::nullopt;
       look_ahead(i);
       if (i % kAskedEvery == 0 && plan_.give_up && plan_.give_up({cost_so_far(), twin().peak_resident_pages() << kPageShift})) return std::nullopt;
       if (event.time >= next_rest_time_) advance_rest(event.time);
@@ -98,6 +100,7 @@ class Replay {
         lives_.begin(event.thread, heap_model());
         const std::uint64_t result = apply(event);
         lives_.begun(event.thread, heap_model());
+        if (plan_.looks != nullptr) note_address(event, result);
         if (watch_ != nullptr) {
           watch_->after(i, event, result, memory().records());
           tally();
@@ -106,7 +109,9 @@ class Replay {
       }
       if (timed_) touch_timed(i);
       next_call_ = calls_end;
+      if (plan_.looks != nullptr) note_resident(i + 1);
     }
+    if (plan_.looks != nullptr) look_at(HeapLooks::kEnd);
     advance_rest(~std::uint32_t{0});
     return outcome();
   }
@@ -164,6 +169,7 @@ class Replay {
     process_ = std::make_unique<Modelled>(*ancestors_.back(), fork.thread, plan_);
     twin().set_rest_pages(rest_pages_);
     if (plan_.box != nullptr) heap_model().note_outcome(plan_.box);
+    if (plan_.looks != nullptr) plan_.looks->forget_the_peak();
     counted_ = {};
     failed_ = usual_faults_ = guessed_faults_ = peak_pages_ = 0;
   }
@@ -178,6 +184,50 @@ class Replay {
     }
     next_child_event_ = next_child_ < program_.children.size() ? program_.children[next_child_].born : ~std::size_t{0};
     for (const Child& child : children_) next_child_event_ = std::min<std::size_t>(next_child_event_, child.gone);
+  }
+
+  // False if there was nothing more to look for and nothing else is wanted.
+  bool look_at(std::size_t event) {
+    HeapLooks& looks = *plan_.looks;
+    while (looks.seen.size() < looks.wanted.size() && looks.wanted[looks.seen.size()] <= event) {
+      looks.seen.push_back({std::min(event, program_.events.size()), image_after(std::min(event, program_.events.size()))});
+    }
+    return !looks.only || looks.seen.size() < looks.wanted.size();
+  }
+
+  heap::HeapImage image_after(std::size_t events) const {
+    std::vector<std::uint32_t> stacks(slots_.size());
+    for (std::size_t i = 0; i < events; ++i) {
+      const Event& event = program_.events[i];
+      if (event.op != HeapOp::free && event.slot != kNoSlot) stacks[event.slot] = event.stack;
+    }
+    std::vector<std::pair<Address, heap::BlockFacts>> blocks;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if (slots_[i].address != 0) blocks.push_back({slots_[i].address, {slots_[i].size, stacks[i]}});
+    }
+    const auto by_address = [](const auto& x, const auto& y) { return x.first < y.first; };
+    std::sort(blocks.begin(), blocks.end(), by_address);
+    return heap::image_of(
+        heap_model(), twin().current_break(),
+        [&](Address user) -> std::optional<heap::BlockFacts> {
+          const auto at = std::lower_bound(blocks.begin(), blocks.end(), std::pair(user, heap::BlockFacts{}), by_address);
+          if (at == blocks.end() || at->first != user) return std::nullopt;
+          return at->second;
+        },
+        [&](Address page) { return twin().resident(page); });
+  }
+
+  void note_address(const Event& event, std::uint64_t result) {
+    if (event.op == HeapOp::free) return;
+    ++plan_.looks->addresses_total;
+    if (result == event.address) ++plan_.looks->addresses_matched;
+  }
+
+  void note_resident(std::size_t events) {
+    if (const std::uint64_t pages = twin().resident_pages(); pages > plan_.looks->peak_resident_pages) {
+      plan_.looks->peak_resident_pages = pages;
+      plan_.looks->peak = events;
+    }
   }
 
   void advance_rest(std::uint32_t time) {

@@ -80,8 +80,9 @@ Totals totals_of(const analyze::Analysis& analysis, const trace::ProcessInfo& pr
 
 }  // namespace
 
-Report build_report(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file, std::size_t top) {
-  analyze::Analysis analysis = analyze::analyze(recording, process, file);
+Report build_report(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file, std::size_t top,
+                    analyze::HeapDetail heap) {
+  analyze::Analysis analysis = analyze::analyze(recording, process, file, heap);
   Report report;
   report.heading = heading_of(recording, process, file, analysis.glibc_heap());
   report.totals = totals_of(analysis, process);
@@ -93,6 +94,10 @@ Report build_report(trace::Recording& recording, const trace::ProcessInfo& proce
   report.glibc_heap = analysis.glibc_heap();
   report.faults_recorded = recording.meta().faults_recorded;
   report.regions = std::move(analysis.regions);
+  report.heap = std::move(analysis.heap);
+  for (analyze::HeapMomentState& moment : report.heap.moments) {
+    if (moment.pages.size() > top) moment.pages.resize(top);
+  }
   report.retention = std::move(analysis.retention);
   report.pins = std::move(analysis.pins);
   report.holders = std::move(analysis.holders);

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
+#include "report/heap_json.h"
 
 namespace faultline::report {
 namespace {
@@ -10,11 +10,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
-
-Json name_json(const analyze::SiteName& name) {
-  return {{"function", name.function}, {"file", text_or_null(name.file)},   {"line", name.line > 0 ? Json(name.line) : Json(nullptr)},
-          {"module", text_or_null(name.module)}, {"via", text_or_null(name.via)}, {"callers", name.callers}};
-}
 
 Json touches_json(const std::vector<analyze::TouchSummary>& touches) {
   Json rows = Json::array();
@@ -158,6 +153,7 @@ std::string render_json(const Report& report) {
                    {"by_peak", sites_json(report.by_peak)},
                    {"by_end", sites_json(report.by_end)},
                    {"by_allocated", sites_json(report.by_allocated)}};
+  json["heap"] = heap_json(report.heap);
   json["retention"] = retention_json(report);
   json["costs"] = costs_json(report.costs);
   json["lints"] = Json::array();

@@ -37,6 +37,7 @@ struct Report {
   std::size_t sites_total = 0;
   std::vector<analyze::SiteRow> by_faults, by_peak, by_end, by_allocated;  // each at most `top` rows, none with a zero
   std::vector<analyze::RegionRow> regions;
+  analyze::HeapMoments heap;
   analyze::Retention retention;
   std::vector<analyze::NamedPin> pins;
   std::vector<analyze::NamedHolder> holders;
@@ -48,6 +49,7 @@ struct Report {
   bool faults_recorded = true;
 };
 
-Report build_report(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file, std::size_t top);
+Report build_report(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file, std::size_t top,
+                    analyze::HeapDetail heap = analyze::HeapDetail::up_to_a_size);
 
 }  // namespace faultline::report

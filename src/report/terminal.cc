@@ -6,6 +6,8 @@
 
 #include "analyze/format.h"
 #include "base/units.h"
+#include "report/heap_section.h"
+#include "report/site_text.h"
 
 namespace faultline::report {
 namespace {
@@ -19,35 +21,10 @@ using analyze::SiteRow;
 
 constexpr double kExplain = 0.05;  // smaller regions are not worth a second line
 
-double share(std::uint64_t part, std::uint64_t whole) {
-  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
-}
-
 std::string place(const SiteName& name) {
   const std::string location = name.location();
   std::string text = name.function;
   if (!location.empty() && !text.starts_with(location + "+")) text += fmt::format(" ({})", location);
-  return text;
-}
-
-std::string short_name(const std::string& function) {  // without arguments: a chain has to fit on a line
-  std::size_t depth = 0;
-  for (std::size_t i = 0; i < function.size(); ++i) {
-    if (function[i] == '<') ++depth;
-    if (function[i] == '>' && depth > 0) --depth;
-    if (function[i] != '(' || depth > 0 || i == 0 || function[i - 1] == ' ') continue;
-    if (i >= 8 && function.compare(i - 8, 8, "operator") == 0) continue;  // operator()(...)
-    return function.substr(0, i);
-  }
-  return function;
-}
-
-std::string site_text(const SiteName& name) {
-  std::string text = short_name(name.function);
-  for (std::size_t i = 0; i < name.depth && i < name.callers.size(); ++i) text += " < " + short_name(name.callers[i]);
-  const std::string location = name.location();
-  if (!location.empty() && !text.starts_with(location + "+")) text += fmt::format(" ({})", location);
-  if (!name.via.empty()) text += fmt::format(" via {}", short_name(name.via));
   return text;
 }
 
@@ -182,6 +159,7 @@ void print_retention(const Report& report, Page& page) {
     page.line("the program never used malloc's main heap");
     return;
   }
+  if (!report.heap.why_not.empty()) page.paragraph("from recorded addresses, of the main heap alone: " + report.heap.why_not, 2, 2);
   const auto moment = [&page](const char* when, const analyze::HeapMoment& at) {
     const std::uint64_t free_bytes = at.heap_bytes - std::min(at.heap_bytes, at.live_chunk_bytes);
     page.line(fmt::format("{} {} heap: {} in live blocks, {} free ({})", when, format_bytes(at.heap_bytes), format_bytes(at.live_chunk_bytes),
@@ -272,7 +250,8 @@ std::string render_terminal(const Report& report, const Style& style) {
   print_totals(report, page);
   print_faults(report, page);
   print_memory(report, page);
-  print_retention(report, page);
+  if (!report.heap.moments.empty()) print_heap(report, page);
+  else print_retention(report, page);
   print_costs(report, page);
   print_lints(report, page);
   print_findings(report, page);

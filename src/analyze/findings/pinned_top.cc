@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "analyze/analysis.h"
 #include "analyze/format.h"
@@ -9,7 +10,33 @@
 namespace faultline::analyze {
 namespace {
 
+// From the twin's replay: every arena, and what really falls.
+std::optional<Finding> look_at_heap(const Analysis& analysis, const HeapMomentState& heap) {
+  const auto end = std::find_if(heap.ends.begin(), heap.ends.end(), [&](const SiteEndPin& candidate) {
+    return !candidate.sites.empty() && candidate.pin.held.bytes >= kWorthBytes && candidate.pin.held.bytes >= heap.accounting.total.system_mem / 4;
+  });
+  if (end == heap.ends.end()) return std::nullopt;
+  const heap::EndPin& pin = end->pin;
+  const bool alone = end == heap.ends.begin() || std::prev(end)->pin.arena != pin.arena;
+
+  Finding finding;
+  finding.bytes = pin.held.bytes;
+  finding.title = fmt::format("{} are free below {} live block{} of together {} and cannot leave through the {}", format_bytes(pin.held.bytes),
+                              format_count(pin.all.blocks), pin.all.blocks == 1 ? "" : "s", format_bytes(pin.all.bytes),
+                              pin.arena == heap::kMainArena ? "program break" : "end of a thread's heap");
+  for (std::size_t i = 0; i < end->sites.size() && i < 3; ++i) {
+    const SiteShare& share = end->sites[i];
+    finding.lines.push_back(fmt::format("{} of {} were allocated by {} ({})", format_count(share.blocks), format_bytes(share.bytes), share.name.function, share.name.location()));
+  }
+  finding.lines.push_back(fmt::format("free {}, or allocate them before the large phase, and the heap ends {} lower", alone ? "them" : "them and those above",
+                                      format_bytes(pin.fall_bytes)));
+  finding.lines.push_back(fmt::format("malloc_trim(0) could return {} of whole free pages without moving the break", format_bytes(heap.accounting.total.trim_pages.bytes)));
+  finding.next = fmt::format("faultline advise {}", analysis.file);
+  return finding;
+}
+
 std::optional<Finding> look(const Analysis& analysis) {
+  if (const HeapMomentState* const heap = analysis.heap_at_end()) return look_at_heap(analysis, *heap);
   const Retention& retention = analysis.retention;
   const auto pin = std::find_if(analysis.pins.begin(), analysis.pins.end(), [&](const NamedPin& candidate) {
     return candidate.pin.free_below_bytes >= kWorthBytes && candidate.pin.free_below_bytes >= retention.end.heap_bytes / 4;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <optional>
 
 #include "cli/command.h"
 #include "report/json.h"
@@ -17,6 +18,7 @@ class Report : public Command {
     app.add_option("file", file_, "recording")->required();
     app.add_option("--top", top_, "how many sites to show")->capture_default_str()->check(CLI::Range(1, 10000));
     app.add_option("--process", pid_, "which recorded process (default: the command's own)");
+    app.add_flag("--heap,!--no-heap", heap_, "replay malloc to say what its heaps hold and who pins it (default: up to 10 million heap events)");
     app.add_flag("--json", json_, "print JSON");
   }
 
@@ -26,7 +28,7 @@ class Report : public Command {
       const std::uint64_t complete = recording->complete_until_ns();
       const trace::ProcessInfo* process = pid_ != 0 ? recording->process(pid_) : recording->main_process();
       if (process == nullptr) return fail(no_process(*recording));
-      const report::Report result = report::build_report(*recording, *process, file_, top_);
+      const report::Report result = report::build_report(*recording, *process, file_, top_, detail());
       if (const std::uint64_t found = recording->complete_until_ns(); found < complete) {  // reading met damage: once more, without what lies beyond it
         recording = trace::cut_recording(std::move(recording), found);
         continue;
@@ -41,6 +43,12 @@ class Report : public Command {
   std::size_t top_ = 10;
   trace::Pid pid_ = 0;
   bool json_ = false;
+  std::optional<bool> heap_;
+
+  analyze::HeapDetail detail() const {
+    if (!heap_) return analyze::HeapDetail::up_to_a_size;
+    return *heap_ ? analyze::HeapDetail::always : analyze::HeapDetail::never;
+  }
 
   Error no_process(const trace::Recording& recording) const {
     std::string known;

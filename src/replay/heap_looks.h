@@ -1,0 +1,33 @@
+// HeapLooks: the malloc heap of a replay at chosen events, and when it was worth looking.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "heap/heap_image.h"
+
+namespace faultline::replay {
+
+struct HeapLook {
+  std::size_t event = 0;        // how many events had been replayed
+  heap::HeapImage image;        // a block's owner is the stack of the event it came from
+};
+
+struct HeapLooks {
+  static constexpr std::size_t kEnd = ~std::size_t{0};  // after the last event
+
+  std::vector<std::size_t> wanted;  // after so many events, ascending
+  bool only = false;                // nothing else is: the replay is given up after the last of them
+  std::vector<HeapLook> seen;
+
+  // Of all events replayed: after how many most pages of the process were resident, and how many blocks lay where they were recorded.
+  std::size_t peak = 0;
+  std::uint64_t peak_resident_pages = 0;
+  std::uint64_t addresses_matched = 0, addresses_total = 0;
+  void forget_the_peak() {  // it was the parent's
+    peak = 0;
+    peak_resident_pages = 0;
+  }
+};
+
+}  // namespace faultline::replay
