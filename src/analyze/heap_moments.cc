@@ -31,6 +31,7 @@ class Sites {
 
  private:
   const NameOf& name_of_;
+  const SiteName inherited_ = {.function = "blocks inherited from the parent process", .file = {}, .module = {}, .via = {}, .callers = {}};
   std::unordered_map<trace::StackId, heap::OwnerId> sites_;
   std::unordered_map<std::string, heap::OwnerId> by_key_;
   std::vector<const SiteName*> names_;
@@ -38,7 +39,7 @@ class Sites {
   heap::OwnerId site_of(trace::StackId stack) {
     const auto [at, fresh] = sites_.try_emplace(stack, 0);
     if (fresh) {
-      const SiteName& name = name_of_(stack);
+      const SiteName& name = stack == replay::kInherited ? inherited_ : name_of_(stack);
       at->second = by_key_.try_emplace(name.key(), static_cast<heap::OwnerId>(names_.size())).first->second;
       if (at->second == names_.size()) names_.push_back(&name);
     }

@@ -2,11 +2,32 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "heap/heap_image.h"
+#include "replay/program.h"
 
 namespace faultline::replay {
+
+struct Slot {  // a place in the replayer's table of live blocks
+  heap::Address address = 0;
+  std::uint64_t size = 0;
+};
+
+// Of a block that a forked process inherited: the stack it came from is its parent's.
+inline constexpr heap::OwnerId kInherited = heap::kNoOwner - 1;
+
+// What the program knows of the blocks alive after so many events.
+class LiveBlocks {
+ public:
+  LiveBlocks(const Program& program, std::size_t events, const std::vector<Slot>& slots);
+  std::optional<heap::BlockFacts> find(heap::Address user) const;
+
+ private:
+  std::vector<std::pair<heap::Address, heap::BlockFacts>> blocks_;  // by address
+};
 
 struct HeapLook {
   std::size_t event = 0;        // how many events had been replayed

@@ -16,11 +16,6 @@ using heap::Address;
 using trace::HeapOp;
 using Memory = heap::LoggingMemory<heap::TwinMemory>;
 
-struct Slot {
-  Address address = 0;
-  std::uint64_t size = 0;
-};
-
 mm::AddressSpace::Layout layout_of(const Program& program, Placement placement) {
   mm::AddressSpace::Layout layout;
   if (placement == Placement::own && program.mapping_top != 0) layout.mmap_base = VirtAddr(program.mapping_top);
@@ -196,25 +191,9 @@ class Replay {
   }
 
   heap::HeapImage image_after(std::size_t events) const {
-    std::vector<std::uint32_t> stacks(slots_.size());
-    for (std::size_t i = 0; i < events; ++i) {
-      const Event& event = program_.events[i];
-      if (event.op != HeapOp::free && event.slot != kNoSlot) stacks[event.slot] = event.stack;
-    }
-    std::vector<std::pair<Address, heap::BlockFacts>> blocks;
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
-      if (slots_[i].address != 0) blocks.push_back({slots_[i].address, {slots_[i].size, stacks[i]}});
-    }
-    const auto by_address = [](const auto& x, const auto& y) { return x.first < y.first; };
-    std::sort(blocks.begin(), blocks.end(), by_address);
-    return heap::image_of(
-        heap_model(), twin().current_break(),
-        [&](Address user) -> std::optional<heap::BlockFacts> {
-          const auto at = std::lower_bound(blocks.begin(), blocks.end(), std::pair(user, heap::BlockFacts{}), by_address);
-          if (at == blocks.end() || at->first != user) return std::nullopt;
-          return at->second;
-        },
-        [&](Address page) { return twin().resident(page); });
+    const LiveBlocks blocks(program_, events, slots_);
+    return heap::image_of(heap_model(), twin().current_break(), [&](Address user) { return blocks.find(user); },
+                          [&](Address page) { return twin().resident(page); });
   }
 
   void note_address(const Event& event, std::uint64_t result) {

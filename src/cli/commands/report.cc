@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <optional>
 
 #include "cli/command.h"
 #include "report/json.h"
@@ -18,7 +17,8 @@ class Report : public Command {
     app.add_option("file", file_, "recording")->required();
     app.add_option("--top", top_, "how many sites to show")->capture_default_str()->check(CLI::Range(1, 10000));
     app.add_option("--process", pid_, "which recorded process (default: the command's own)");
-    app.add_flag("--heap,!--no-heap", heap_, "replay malloc to say what its heaps hold and who pins it (default: up to 10 million heap events)");
+    CLI::Option* const heap = app.add_flag("--heap", heap_, "replay malloc to say what its heaps hold and who pins it, however many events (default: up to 10 million)");
+    app.add_flag("--no-heap", no_heap_, "do not")->excludes(heap);
     app.add_flag("--json", json_, "print JSON");
   }
 
@@ -43,11 +43,11 @@ class Report : public Command {
   std::size_t top_ = 10;
   trace::Pid pid_ = 0;
   bool json_ = false;
-  std::optional<bool> heap_;
+  bool heap_ = false, no_heap_ = false;
 
   analyze::HeapDetail detail() const {
-    if (!heap_) return analyze::HeapDetail::up_to_a_size;
-    return *heap_ ? analyze::HeapDetail::always : analyze::HeapDetail::never;
+    if (no_heap_) return analyze::HeapDetail::never;
+    return heap_ ? analyze::HeapDetail::always : analyze::HeapDetail::up_to_a_size;
   }
 
   Error no_process(const trace::Recording& recording) const {
