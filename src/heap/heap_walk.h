@@ -122,6 +122,7 @@ void Heap<Memory>::for_each_chunk(F f) const {
   const ChunkUses free = uses();
   const auto give = [&f](ArenaId id) {
     return [&f, id](Address chunk, std::uint64_t size, ChunkUse use) {
+      (void)id;  // not every f asks for the arena
       if constexpr (std::is_invocable_v<F&, Address, std::uint64_t, ChunkUse, ArenaId>) f(chunk, size, use, id);
       else f(chunk, size, use);
     };
