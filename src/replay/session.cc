@@ -54,7 +54,7 @@ Result<Session> open_session(const std::string& path, trace::Pid pid, const std:
   const std::size_t processes = session.recording->processes().size();
   if (processes > 1) remarks.push_back(fmt::format("{} processes recorded; this is pid {}{}", processes, session.process->pid,
                                   session.process == session.recording->main_process() ? ", the main one" : ""));
-  if (!program.order_explains_all) remarks.push_back("in which order threads got malloc's locks is not known to the end; a recording made with record --turns tells it");
+  if (!program.order_explains_all && !session.recording->meta().turns) remarks.push_back("in which order threads got malloc's locks is not known to the end; a recording made with record --turns tells it");
   if (program.lost_events > 0) remarks.push_back(fmt::format("{} heap events were lost while recording", program.lost_events));
   if (program.unknown_frees > 0) remarks.push_back(fmt::format("{} blocks were born before the recording began: their frees are skipped", program.unknown_frees));
   if (!program.tunables.empty()) remarks.push_back("recorded with GLIBC_TUNABLES=" + program.tunables);

@@ -27,8 +27,8 @@ class Advise : public Command {
  public:
   void describe(CLI::App& app) override {
     app.add_option("file", file_, "recording")->required();
-    app.add_option("--objective", options_.objective, "what is to become smaller: time, peak-rss, end-rss, or any (time if there is some to save, else memory)")
-        ->transform(CLI::CheckedTransformer(analyze::objective_names(), CLI::ignore_case));
+    app.add_option("--objective", objective_, "what is to become smaller: time, peak-rss, end-rss, or any (time if there is some to save, else memory)")
+        ->check(CLI::IsMember({"any", "time", "peak-rss", "end-rss"}));
     app.add_option("--settings", options_.settings, "how many distinct joint settings to answer (default: those that have something to tell)")->check(CLI::Range(1, 100'000));
     app.add_option("--allow-rss", allowed_percent_, "per cent by which advice may raise peak RSS")->capture_default_str();
     app.add_option("--allow-time", allowed_time_percent_, "per cent of the run that less memory may cost")->capture_default_str();
@@ -39,6 +39,7 @@ class Advise : public Command {
   }
 
   Result<int> run() override {
+    options_.objective = analyze::objective_names().at(objective_);
     if (!std::isfinite(options_.seconds) || options_.seconds <= 0) return fail(make_error("--seconds: wanted a time above 0, found {}", options_.seconds));
     for (const auto& [name, value] : {std::pair{"--allow-rss", allowed_percent_}, std::pair{"--allow-time", allowed_time_percent_}})
       if (!std::isfinite(value) || value < 0) return fail(make_error("{}: wanted per cent from 0, found {}", name, value));
@@ -69,6 +70,7 @@ class Advise : public Command {
   std::string file_;
   trace::Pid pid_ = 0;
   double allowed_percent_ = 10, allowed_time_percent_ = 2;
+  std::string objective_ = "any";
   analyze::SearchOptions options_;
   bool json_ = false;
 

@@ -37,6 +37,11 @@ class Verify : public Command {
     if (!session) return run_without_malloc(session.error());
     const Verification v = replay::verify(session->program);
     const replay::Follow f = replay::follow(*session->recording);
+    // Streams that only following reads may be damaged where the heap's are not.
+    auto& remarks = session->remarks;
+    const auto& damage = session->recording->damage();
+    const auto tells = [&](const std::string& remark) { return remark.starts_with(*damage); };
+    if (damage && std::none_of(remarks.begin(), remarks.end(), tells)) remarks.push_back(*damage + "; what it held is missing on the recorded side");
     if (json_) {
       nlohmann::ordered_json out = malloc_json(*session, v);
       add_follow(out, f);
@@ -60,6 +65,7 @@ class Verify : public Command {
   Result<int> run_without_malloc(const Error& reason) const {
     auto recording = trace::open_complete(file_);
     if (!recording) return fail(reason);
+    if (pid_ != 0 && (*recording)->process(pid_) == nullptr) return fail(reason);  // a number that is none of the recording's
     const replay::Follow f = replay::follow(**recording);
     if (!f.possible) return fail(reason);
     if (json_) {

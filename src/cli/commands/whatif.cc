@@ -65,12 +65,14 @@ class WhatIf : public Command {
     row("madvise calls", before.calls.madvise, after.calls.madvise);
     fmt::print("{:<34} {:>14} {:>14}   {} saved\n", "cost of faults and calls", time_text(before.cost_ns), time_text(after.cost_ns),
                time_text(before.cost_ns - after.cost_ns));
-    if (after.failed > before.failed) fmt::print("{} allocations that succeeded would fail\n", after.failed - before.failed);
+    const bool fails = after.failed > before.failed;
+    if (fails) fmt::print("{} allocations that succeeded would fail: the program would be another one, and nothing is saved by that\n", after.failed - before.failed);
     fmt::print("\nerror bar from verify: {}{}\n", analyze::error_bar_text(verification), analyze::unseen_text(after));
     if (!verification.holds()) fmt::print("The twin does not reproduce the recorded run (faultline verify): take this with care.\n");
     for (const std::string& remark : session.remarks) fmt::print("note: {}\n", remark);
     for (const std::string& line : question.unpriced) fmt::print("not priced: {}\n", line);
     for (const std::string& assumption : assumptions) fmt::print("assumes: {}\n", assumption);
+    if (fails) return kDone;  // no line to copy
     if (!env.empty()) fmt::print("{}\n", env);
     if (question.trim.any()) fmt::print("{}\n", question.code());
     return kDone;

@@ -24,7 +24,7 @@ struct Process {
   bool is_glibc = false;
   Options options;
   std::uint32_t tid_offset = 0;  // of the tid in glibc's struct pthread, 0 if not found
-  AddressRange ranges[16] = {};  // the shim's own mappings
+  AddressRange ranges[256] = {};  // the shim's own mappings, and those inherited over forks: three more with each
   unsigned range_count = 0;
   std::atomic<std::uint64_t> populate_minflt{0};
 };

@@ -51,6 +51,8 @@ void thread_ends(void* round) {
     return;
   }
   if (!process_is_recording()) return;
+  // The first thread's pthread_exit leaves its cache alone (__libc_start_call_main has no __libc_thread_freeres).
+  if (current_tid(thread_pointer()) == process.pid) return;
   give_back_when_gone(process_table.load(std::memory_order_relaxed)->turn);
 }
 
