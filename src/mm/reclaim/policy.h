@@ -1,0 +1,97 @@
+// Policy: which resident page goes when a frame is needed. The one seam of page replacement: the full twin (machine/) and the
+// simulation of a plain reference stream (analyze/curves) drive the same objects. A policy owns no frame and does no I/O; it is
+// told what happens and answers with a page. Counterpart: mm/vmscan.c, or the paper each file names.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "base/registry.h"
+
+namespace faultline::mm {
+
+// One logical page for as long as its contents exist, resident or not: a refault has the number the eviction had, which is what
+// ghost lists and shadow entries know a page by. Dense from 0, so that policies keep their state in arrays.
+using PageId = std::uint32_t;
+inline constexpr PageId kNoPage = ~PageId{0};
+
+// What a policy may see. Only the first two exist in a kernel: a policy that sees more is a yardstick, not a proposal.
+enum class Sees : std::uint8_t {
+  fault_only,    // insertions and removals
+  accessed_bit,  // and the accessed bits, when it asks for one
+  every_access,  // every reference, as it happens
+  future,        // every reference, and when the page is referenced next
+};
+
+inline constexpr std::uint64_t kNever = ~std::uint64_t{0};
+
+// One reference. time counts the references of the stream from 0; next_use is the time of the page's next reference, kNever
+// without one, and is filled in only for a policy that sees the future.
+struct Moment {
+  std::uint64_t time = 0;
+  std::uint64_t next_use = kNever;
+  bool write = false;
+};
+
+enum class PageKind : std::uint8_t { anonymous, file };
+enum class Removal : std::uint8_t {
+  evicted,  // replaced: its contents are in swap or in its file, and it may come back under the same number
+  freed,    // unmapped, truncated, discarded: the number may be given to another page
+};
+
+// What a policy may ask of resident pages: the owner of the page tables answers.
+class PageView {
+ public:
+  virtual ~PageView() = default;
+  virtual bool test_and_clear_accessed(PageId page) = 0;  // of all entries that map it; folio_referenced()
+  virtual bool dirty(PageId page) const = 0;
+  virtual PageKind kind(PageId page) const = 0;
+};
+
+struct PolicyConfig {
+  std::uint64_t capacity = 0;  // frames
+  std::uint64_t pages = 0;     // ids expected: arrays of that size are made at once; more may come
+  std::uint64_t seed = 1;      // of policies that draw lots
+  std::uint64_t window = 0;    // references: tau of the working set, the interval of PFF; 0: the policy's own choice
+  unsigned bits = 1;           // of CLOCK's counters
+  PageView* view = nullptr;    // outlives the policy
+};
+
+class Policy {
+ public:
+  virtual ~Policy() = default;
+
+  // The page is referenced and not resident. Called before victims are picked for it: policies with ghosts adapt here.
+  virtual void on_miss(PageId, const Moment&) {}
+  // It is resident now.
+  virtual void on_insert(PageId page, const Moment& now) = 0;
+  // A reference to a resident page; only for policies that see every access or the future.
+  virtual void on_access(PageId, const Moment&) {}
+  // A page that is no longer resident; for one this policy picked, right after it was picked.
+  virtual void on_remove(PageId page, Removal why) = 0;
+  // The page to evict next. Asked only while a page is resident; the page stays resident until on_remove.
+  virtual PageId pick_victim() = 0;
+  // Policies of variable size (working set, PFF): a page that leaves although there is room. Asked after each reference until
+  // there is none.
+  virtual std::optional<PageId> pick_idle(const Moment&) { return std::nullopt; }
+  virtual void check_invariants() const {}
+};
+
+struct PolicyDescriptor {
+  const char* name;
+  Sees sees;
+  const char* source;  // paper or kernel file
+  std::unique_ptr<Policy> (*create)(const PolicyConfig& config);
+  bool variable_size = false;  // its resident set follows the program: capacity is only an upper bound
+};
+
+// Null where no policy has that name.
+const PolicyDescriptor* find_policy(std::string_view name);
+std::span<const PolicyDescriptor> policies();  // sorted by name
+
+// Each file of policies/ ends with one.
+#define FL_REGISTER_POLICY(...) const ::faultline::Registration<::faultline::mm::PolicyDescriptor> registration{{__VA_ARGS__}}
+
+}  // namespace faultline::mm
