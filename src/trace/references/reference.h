@@ -1,0 +1,67 @@
+// ReferenceEvent: one entry of a reference stream — what a program touched page by page, and the calls that changed its address
+// space in between. Streams come from importers (importers/) or from `faultline record --references exact`, and drive the twin
+// (replay/limits) and the miss-ratio curves (analyze/curves). Pages are 4 KiB; page numbers are addresses >> 12.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/result.h"
+
+namespace faultline::trace {
+
+enum class ReferenceKind : std::uint8_t {
+  // Touches of one page of a process.
+  read,
+  write,
+  execute,
+  // Calls: [page, page + pages) of the process, or of the file.
+  map,         // mmap or brk growing: file, file_page, protection, shared; without a file anonymous
+  unmap,       // munmap, brk shrinking
+  discard,     // madvise(MADV_DONTNEED)
+  protect,     // mprotect
+  file_read,   // read(2) and its like: [file_page, file_page + pages) of the file through the page cache
+  file_write,  // write(2) and its like
+  fork,        // `process` makes a child: its number is in `pages`
+  exit,        // `process` ends, or replaces itself by execve: all its mappings go
+};
+
+inline constexpr std::uint32_t kNoFile = ~std::uint32_t{0};
+
+struct ReferenceEvent {
+  ReferenceKind kind = ReferenceKind::read;
+  std::uint8_t protection = 3;  // PROT_READ 1, PROT_WRITE 2, PROT_EXEC 4
+  bool shared = false;          // MAP_SHARED
+  std::uint32_t process = 0;    // 0 is the first
+  std::uint32_t file = kNoFile;
+  std::uint64_t page = 0;
+  std::uint64_t pages = 1;
+  std::uint64_t file_page = 0;
+  bool operator==(const ReferenceEvent&) const = default;
+};
+
+constexpr bool is_touch(ReferenceKind kind) { return kind <= ReferenceKind::execute; }
+
+struct ReferenceFile {
+  std::string path;
+  std::uint64_t pages = 0;  // its size when first seen, rounded up
+};
+
+// A stream read from its beginning, a batch at a time: memory does not grow with its length.
+class ReferenceSource {
+ public:
+  virtual ~ReferenceSource() = default;
+  // The next events, at most what the buffer holds; 0 at the end. An error says where (line, offset or record) and what was wanted.
+  virtual Result<std::size_t> next(std::span<ReferenceEvent> buffer) = 0;
+  // Back to the beginning. An error where the source can be read once only (a pipe).
+  virtual Result<void> rewind() = 0;
+  // Files named by the events so far; an event's `file` is an index.
+  virtual const std::vector<ReferenceFile>& files() const = 0;
+  // Whether mappings are part of the stream. Without them every touched page is anonymous memory mapped from the start.
+  virtual bool has_mappings() const = 0;
+};
+
+}  // namespace faultline::trace
