@@ -4,29 +4,18 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "base/assert.h"
+#include "mm/reclaim/page_array.h"
 #include "mm/reclaim/policy.h"
 
 namespace faultline::mm {
 
-class PageLinks {
- public:
-  struct Link {
-    PageId newer = kNoPage;
-    PageId older = kNoPage;
-  };
-  explicit PageLinks(std::uint64_t pages) : links_(pages) {}
-  void reach(PageId page) {
-    if (page >= links_.size()) links_.resize(page + page / 2 + 64);
-  }
-  Link& operator[](PageId page) { return links_[page]; }
-  const Link& operator[](PageId page) const { return links_[page]; }
-
- private:
-  std::vector<Link> links_;
+struct PageLink {
+  PageId newer = kNoPage;
+  PageId older = kNoPage;
 };
+using PageLinks = PageArray<PageLink>;
 
 class PageList {
  public:
@@ -53,7 +42,7 @@ class PageList {
   }
   // It must be on this list.
   void remove(PageId page) {
-    const PageLinks::Link link = (*links_)[page];
+    const PageLink link = (*links_)[page];
     (link.newer == kNoPage ? head_ : (*links_)[link.newer].older) = link.older;
     (link.older == kNoPage ? tail_ : (*links_)[link.older].newer) = link.newer;
     --size_;

@@ -41,7 +41,9 @@ enum class Removal : std::uint8_t {
   freed,    // unmapped, truncated, discarded: the number may be given to another page
 };
 
-// What a policy may ask of resident pages: the owner of the page tables answers.
+// What a policy may ask of resident pages: the owner of the page tables answers. Whether the reference that brought a page in
+// leaves its bit set is the owner's: the simulation of a plain stream leaves it clear, as papers and cache simulators do, while
+// Linux maps a page young.
 class PageView {
  public:
   virtual ~PageView() = default;
@@ -56,6 +58,10 @@ struct PolicyConfig {
   std::uint64_t seed = 1;      // of policies that draw lots
   std::uint64_t window = 0;    // references: tau of the working set, the interval of PFF; 0: the policy's own choice
   unsigned bits = 1;           // of CLOCK's counters
+  // Where a paper leaves a ratio open, or others chose another one. 0: what the policy's file says.
+  double share = 0;       // of capacity, for newcomers: 2Q's A1in, S3-FIFO's small queue, SLRU's probation, HIR pages of LIRS
+  double ghosts = 0;      // of capacity, for pages remembered after their eviction
+  unsigned segments = 0;  // of SLRU: 0 for the paper's two, else that many of equal size
   PageView* view = nullptr;    // outlives the policy
 };
 
@@ -71,11 +77,16 @@ class Policy {
   virtual void on_access(PageId, const Moment&) {}
   // A page that is no longer resident; for one this policy picked, right after it was picked.
   virtual void on_remove(PageId page, Removal why) = 0;
+  // A page that is not resident ceased to exist (unmapped while in swap): its number may be given to another page.
+  virtual void on_forget(PageId) {}
   // The page to evict next. Asked only while a page is resident; the page stays resident until on_remove.
   virtual PageId pick_victim() = 0;
   // Policies of variable size (working set, PFF): a page that leaves although there is room. Asked after each reference until
   // there is none.
   virtual std::optional<PageId> pick_idle(const Moment&) { return std::nullopt; }
+  // These are about to be referenced, in this order: a policy may pull what it keeps about them into the processor's cache.
+  // It changes nothing.
+  virtual void prefetch(std::span<const PageId>) const {}
   virtual void check_invariants() const {}
 };
 
