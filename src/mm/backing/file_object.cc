@@ -13,6 +13,12 @@ FileObject::~FileObject() {
     for_each_folio(number * kChunkPages, (number + 1) * kChunkPages, [&](const Folio& one) { firsts.push_back(one.first); });
   }
   for (const std::uint64_t first : firsts) remove(first);
+  if (frames_.observer() == nullptr) return;
+  for (const auto& [number, chunk] : chunks_) {
+    for (const Slot& one : *chunk) {
+      if (one.pfn != 0) frames_.observer()->on_forgotten(static_cast<std::uint32_t>(one.pfn - 1));
+    }
+  }
 }
 
 const FileObject::Chunk* FileObject::chunk_of(std::uint64_t index) const {
@@ -33,6 +39,16 @@ Folio FileObject::folio(std::uint64_t index) const {
   return {first, static_cast<std::uint8_t>(found->order), head->marker != 0, head->dirty != 0};
 }
 
+std::uint32_t FileObject::take_shadow(std::uint64_t index) {
+  const Chunk* chunk = chunk_of(index);
+  if (chunk == nullptr) return kNoFramePage;
+  Slot& one = const_cast<Chunk&>(*chunk)[index % kChunkPages];
+  if (one.cached || one.pfn == 0) return kNoFramePage;
+  const auto page = static_cast<std::uint32_t>(one.pfn - 1);
+  one = Slot{};
+  return page;
+}
+
 FileObject::Slot& FileObject::head(std::uint64_t index) {
   const std::uint64_t first = folio(index).first;
   return (*chunk_of(first))[first % kChunkPages];
@@ -45,16 +61,22 @@ bool FileObject::add(std::uint64_t first, std::uint8_t order, bool marker, bool 
     if (cached(index)) return false;
   }
   if (frames_.available() < end - first) return false;
+  // All frames first: making room for one may take other pages of this file away.
+  std::array<Pfn, kChunkPages> taken;
+  for (std::uint64_t index = first; index < end; ++index) {
+    const std::optional<Pfn> pfn = frames_.allocate_page(*this, index, shmem() ? FrameUse::shmem : FrameUse::file, take_shadow(index));
+    if (!pfn) {
+      while (index-- > first) frames_.release(taken[index - first]);
+      return false;
+    }
+    taken[index - first] = *pfn;
+  }
   for (std::uint64_t index = first; index < end; ++index) {
     std::unique_ptr<Chunk>& chunk = chunks_[index / kChunkPages];
     if (chunk == nullptr) chunk = std::make_unique<Chunk>();
-    const Pfn pfn = *frames_.allocate(shmem() ? FrameUse::shmem : FrameUse::file);
-    Frame& frame = frames_.at(pfn);
-    frame.file = this;
-    frame.index = index;
     Slot& made = (*chunk)[index % kChunkPages];
     made = Slot{};
-    made.pfn = pfn.value;
+    made.pfn = taken[index - first].value;
     made.order = order;
     made.cached = 1;
   }
@@ -89,13 +111,15 @@ void FileObject::split(std::uint64_t index, std::uint64_t at) {
   cut(cut, whole.first, whole.order);
 }
 
-void FileObject::remove(std::uint64_t index) {
+void FileObject::remove(std::uint64_t index, bool evicted) {
   const Folio gone = folio(index);
   for (std::uint64_t at = gone.first; at < gone.end(); ++at) {
     Slot& one = (*chunk_of(at))[at % kChunkPages];
     FL_ASSERT(frames_.at(Pfn(one.pfn)).users == 0);
+    const std::uint32_t page = frames_.at(Pfn(one.pfn)).page;
     frames_.release(Pfn(one.pfn));
     one = Slot{};
+    if (evicted) one.pfn = page + std::uint64_t{1};
   }
   cached_ -= gone.pages();
 }

@@ -61,7 +61,8 @@ class FileObject {
   // down to single pages (folio_split() of Linux 6.18). No-op where one begins there already.
   void split(std::uint64_t index, std::uint64_t at);
   // The folio leaves the cache. Entries that map it must be gone.
-  void remove(std::uint64_t index);
+  // evicted: by page replacement, which will know the pages again when they are read once more.
+  void remove(std::uint64_t index, bool evicted = false);
   void set_size(std::uint64_t bytes) { settings_.size = bytes; }  // the pages are the caller's matter
 
   // Calls visit(const Folio&) in ascending order for the folios that begin in [first, end).
@@ -87,7 +88,7 @@ class FileObject {
 
  private:
   struct Slot {
-    std::uint64_t pfn : 48 = 0;
+    std::uint64_t pfn : 48 = 0;    // not cached: Frame::page of an evicted page plus 1 (a shadow entry), or 0
     std::uint64_t order : 5 = 0;
     std::uint64_t cached : 1 = 0;
     std::uint64_t marker : 1 = 0;  // marker and dirty: of the folio, kept on its first page
@@ -97,6 +98,7 @@ class FileObject {
   static constexpr std::uint64_t kChunkPages = 512;
   using Chunk = std::array<Slot, kChunkPages>;
 
+  std::uint32_t take_shadow(std::uint64_t index);
   const Chunk* chunk_of(std::uint64_t index) const;
   Chunk* chunk_of(std::uint64_t index) { return const_cast<Chunk*>(std::as_const(*this).chunk_of(index)); }
   const Slot* slot(std::uint64_t index) const {

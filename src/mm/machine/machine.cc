@@ -11,10 +11,22 @@ std::unique_ptr<Machine> Machine::create(const MachineConfig& config) {
   return std::unique_ptr<Machine>(new Machine(config));
 }
 
-Machine::Machine(const MachineConfig& config) : config_(config), frames_(config.frames), khugepaged_(config.profile.khugepaged) {}
+Machine::Machine(const MachineConfig& config) : config_(config), frames_(config.frames), khugepaged_(config.profile.khugepaged) {
+  if (!config.reclaim) return;
+  if (config.swap.pages > 1) swap_ = std::make_unique<SwapSpace>(frames_, config.swap, clock_);
+  reclaim_ = std::make_unique<Reclaim>(frames_, entries_, swap_.get(), clock_, *config.reclaim);
+  frames_.set_observer(reclaim_.get());
+  frames_.set_swap(swap_.get());
+}
+
+Machine::~Machine() {
+  processes_.clear();
+  files_.clear();
+}
 
 void Machine::advance(std::uint64_t ns) {
   clock_.advance(ns);
+  if (reclaim_ != nullptr) reclaim_->run_until(clock_.now_ns());
   khugepaged_.run_until(clock_.now_ns(), processes_);
 }
 
@@ -97,6 +109,8 @@ void Machine::drop_cache(FileObject& file) { drop_unused(frames_, file, 0, file.
 void Machine::check_invariants() const {
   frames_.check_invariants();
   for (const auto& file : files_) file->check_invariants();
+  if (swap_ != nullptr) swap_->area().check_invariants();
+  if (reclaim_ != nullptr) reclaim_->check_invariants();
   for (const auto& [pid, one] : processes_) {
     FL_ASSERT(one->pid() == pid);
     one->space().check_invariants();

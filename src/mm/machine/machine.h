@@ -5,27 +5,35 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "mm/backing/file_object.h"
+#include "mm/backing/swap_space.h"
 #include "mm/elf/loader.h"
 #include "mm/errno.h"
 #include "mm/kernel_profile.h"
 #include "mm/machine/khugepaged.h"
 #include "mm/machine/process.h"
-#include "mm/machine/virtual_clock.h"
 #include "mm/phys/frame_table.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/space/reverse_map.h"
+#include "mm/virtual_clock.h"
 
 namespace faultline::mm {
 
 struct MachineConfig {
   KernelProfile profile = KernelProfile::linux_6_18();
   std::uint64_t frames = FrameTable::kNoLimit;
+  // Limited memory: what is charged beyond reclaim->limit_pages is taken from somebody. Nothing: memory is what `frames` says.
+  std::optional<ReclaimConfig> reclaim;
+  SwapConfig swap;  // with `reclaim` only
 };
 
 class Machine {
  public:
   static std::unique_ptr<Machine> create(const MachineConfig& config = {});
+  ~Machine();
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
@@ -58,6 +66,10 @@ class Machine {
   const KernelProfile& profile() const { return config_.profile; }
   const VirtualClock& clock() const { return clock_; }
   const Khugepaged& khugepaged() const { return khugepaged_; }
+  // Page replacement and swap; null where memory is not limited.
+  Reclaim* reclaim() { return reclaim_.get(); }
+  const Reclaim* reclaim() const { return reclaim_.get(); }
+  const SwapSpace* swap() const { return swap_.get(); }
   void advance(std::uint64_t ns);  // time goes by: what the kernel does on its own is done
   void check_invariants() const;
 
@@ -69,6 +81,9 @@ class Machine {
   MachineConfig config_;
   FrameTable frames_;
   VirtualClock clock_;
+  SpaceReverseMap entries_{frames_};
+  std::unique_ptr<SwapSpace> swap_;
+  std::unique_ptr<Reclaim> reclaim_;
   Khugepaged khugepaged_;
   Pid next_pid_ = 1;
   std::vector<std::unique_ptr<FileObject>> files_;  // the page cache

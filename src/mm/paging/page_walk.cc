@@ -23,6 +23,7 @@ PageWalk walk(const PageTable& table, VirtAddr address) {
 std::string to_string(Pte entry) {
   if (entry.none()) return "none";
   if (entry.guard()) return "guard";
+  if (entry.swap()) return fmt::format("swap slot {}", entry.swap_slot().value);
   std::string text = entry.zero_page() ? "zero page" : fmt::format("frame {}", entry.pfn().value);
   text += entry.present() ? " P" : (entry.protection_none() ? " PROT_NONE" : " not present");
   if (entry.writable()) text += " W";

@@ -21,6 +21,7 @@ void FrameTable::release(Pfn pfn) {
   Frame& frame = at(pfn);
   FL_ASSERT(frame.references > frame.users && frame.use != FrameUse::zero_page);
   if (--frame.references > 0) return;
+  if (observer_ != nullptr) observer_->on_freed(pfn);
   --by_use_[static_cast<std::size_t>(frame.use)];
   --in_use_;
   frame = Frame{};
@@ -83,6 +84,7 @@ void FrameTable::check_invariants() const {
     FL_ASSERT(frame.users <= frame.references);
     FL_ASSERT(!frame.exclusive || (frame.use == FrameUse::anonymous && frame.users == 1));
     FL_ASSERT((frame.users > 0) == (frame.user.space != nullptr));
+    FL_ASSERT(!frame.swap_cache || (frame.use == FrameUse::anonymous && frame.references > frame.users && frame.index != 0));
     std::uint32_t users = frame.users > 0 ? 1 : 0;
     for (std::uint32_t link = frame.more; link != 0; link = links_[link].next) ++users;
     FL_ASSERT(users == frame.users);

@@ -10,15 +10,14 @@
 
 #include "base/units.h"
 #include "mm/phys/commit_ledger.h"
+#include "mm/phys/frame_observer.h"
 
 namespace faultline::mm {
 
 class AddressSpace;
 class FileObject;
+class SwapSpace;   // backing/swap_space.h
 struct TablePage;  // contents of a page-table frame (paging/page_table.h)
-
-enum class FrameUse : std::uint8_t { free, zero_page, anonymous, file, page_table, shmem };
-inline constexpr std::size_t kFrameUses = 6;
 
 // One page-table entry that maps a frame.
 struct FrameUser {
@@ -26,6 +25,8 @@ struct FrameUser {
   Vpn vpn{};
   bool operator==(const FrameUser&) const = default;
 };
+
+inline constexpr std::uint32_t kNoFramePage = ~std::uint32_t{0};
 
 struct Frame {
   std::uint32_t references = 0;  // users, and whoever else holds it; 0 only when free
@@ -36,13 +37,18 @@ struct Frame {
   // Use anonymous: the one entry that maps it may be writable (PageAnonExclusive). Gone with fork, back with the first
   // write fault that finds nobody else.
   bool exclusive = false;
+  bool swap_cache = false;       // use anonymous: `index` is the swap slot that holds or will hold its contents
+  bool modified = false;         // use anonymous: contents that no swap slot has (PG_dirty); entries may know of more
+  bool read_ahead = false;       // brought in beside the page that was asked for, and not touched yet (PG_readahead)
+  bool writing = false;          // on its way to the device (PG_writeback)
+  std::uint32_t page = kNoFramePage;  // its number with page replacement; see reclaim/
   std::uint32_t more = 0;        // the other users: first link of a list in FrameTable::links_, 0 none
   FrameUser user{};              // one of the users, if there are any
   union {
     TablePage* table = nullptr;  // use page_table: what it holds; owned by the PageTable
     FileObject* file;            // use file or shmem: whose page cache it is in; null: a page of an opaque file
   };
-  std::uint64_t index = 0;       // use file or shmem: page of the file
+  std::uint64_t index = 0;       // use file or shmem: page of the file; anonymous: swap slot
 };
 
 class FrameTable {
@@ -54,6 +60,7 @@ class FrameTable {
 
   // A frame with one reference, or nothing when the machine is full. The lowest free number is not promised.
   std::optional<Pfn> allocate(FrameUse use) {
+    if (observer_ != nullptr && !observer_->charge(use)) return std::nullopt;
     if (in_use_ >= limit_) return std::nullopt;
     std::uint64_t number;
     if (free_.empty()) {
@@ -79,6 +86,27 @@ class FrameTable {
     frame.users = 1;
     frame.user = user;
     frame.exclusive = use == FrameUse::anonymous;
+    frame.modified = true;
+    if (observer_ != nullptr) observer_->on_taken(*pfn);
+    return pfn;
+  }
+  // A frame for a page that is known: of a file, or what a swap slot holds.
+  std::optional<Pfn> allocate_page(FileObject& file, std::uint64_t index, FrameUse use, std::uint32_t page) {
+    const std::optional<Pfn> pfn = allocate(use);
+    if (!pfn) return pfn;
+    frames_[pfn->value].page = page;
+    frames_[pfn->value].file = &file;
+    frames_[pfn->value].index = index;
+    if (observer_ != nullptr) observer_->on_taken(*pfn);
+    return pfn;
+  }
+  std::optional<Pfn> allocate_swapped(SwapSlot slot, std::uint32_t page) {
+    const std::optional<Pfn> pfn = allocate(FrameUse::anonymous);
+    if (!pfn) return pfn;
+    frames_[pfn->value].swap_cache = true;
+    frames_[pfn->value].index = slot.value;
+    frames_[pfn->value].page = page;
+    if (observer_ != nullptr) observer_->on_taken(*pfn);
     return pfn;
   }
   void acquire(Pfn pfn);
@@ -112,6 +140,11 @@ class FrameTable {
   std::uint64_t available() const { return limit_ - in_use_; }
   std::uint64_t count(FrameUse use) const { return by_use_[static_cast<std::size_t>(use)]; }
   std::uint64_t limit() const { return limit_; }
+  // Page replacement, where memory is limited; null otherwise. Both outlive the table's use.
+  void set_observer(FrameObserver* observer) { observer_ = observer; }
+  FrameObserver* observer() const { return observer_; }
+  void set_swap(SwapSpace* swap) { swap_ = swap; }
+  SwapSpace* swap() const { return swap_; }
   CommitLedger& commit() { return commit_; }
   const CommitLedger& commit() const { return commit_; }
   void check_invariants() const;
@@ -127,6 +160,8 @@ class FrameTable {
 
   std::uint64_t limit_;
   std::uint64_t in_use_ = 0;
+  FrameObserver* observer_ = nullptr;
+  SwapSpace* swap_ = nullptr;
   CommitLedger commit_;
   std::array<std::uint64_t, kFrameUses> by_use_{};
   std::vector<Frame> frames_;

@@ -50,6 +50,29 @@ class PageView {
   virtual bool test_and_clear_accessed(PageId page) = 0;  // of all entries that map it; folio_referenced()
   virtual bool dirty(PageId page) const = 0;
   virtual PageKind kind(PageId page) const = 0;
+  // The number of entries with the bit, cleared; what the kernel's own policies look at.
+  virtual unsigned accessed_entries(PageId page) { return test_and_clear_accessed(page) ? 1 : 0; }
+  virtual bool locked(PageId) const { return false; }      // mlocked: never a victim
+  virtual bool executable(PageId) const { return false; }  // mapped by code
+};
+
+enum class Eviction : std::uint8_t {
+  freed,
+  writing,  // its contents are on their way to the device; the frame is free when that is done and it is evicted again
+  kept,     // locked, held by somebody, or there is no swap slot
+};
+
+// Who takes pages away when a policy says so.
+class Evictor {
+ public:
+  virtual ~Evictor() = default;
+  virtual Eviction evict(PageId page) = 0;
+  // The same for a page that must go at once: a write is accounted, and nobody waits for it. Freed or kept.
+  virtual Eviction evict_now(PageId page) = 0;
+  virtual bool writing(PageId page) const = 0;
+  virtual void wait_written(PageId page) = 0;  // time goes by until it is
+  virtual void settle() {}                     // reports (on_written) what the device has done by now
+  virtual bool can_swap() const = 0;           // a slot is left
 };
 
 struct PolicyConfig {
@@ -63,6 +86,8 @@ struct PolicyConfig {
   double ghosts = 0;      // of capacity, for pages remembered after their eviction
   unsigned segments = 0;  // of SLRU: 0 for the paper's two, else that many of equal size
   PageView* view = nullptr;    // outlives the policy
+  unsigned swappiness = 60;    // sysctl vm.swappiness, memory.swappiness
+  bool group_waits = true;     // reclaim waits for pages being written (memory cgroups of version 1)
 };
 
 class Policy {
@@ -81,6 +106,12 @@ class Policy {
   virtual void on_forget(PageId) {}
   // The page to evict next. Asked only while a page is resident; the page stays resident until on_remove.
   virtual PageId pick_victim() = 0;
+  // Frees `pages` frames, or as many as there are; returns how many. Here one victim after the other; kernels work in batches.
+  virtual std::uint64_t reclaim(std::uint64_t pages, Evictor& evictor);
+  // A page evicted with the answer `writing` is on the device now (folio_end_writeback()).
+  virtual void on_written(PageId) {}
+  // read(2) or write(2) touched it, or a process that had accessed it unmapped it: folio_mark_accessed().
+  virtual void on_mark_accessed(PageId) {}
   // Policies of variable size (working set, PFF): a page that leaves although there is room. Asked after each reference until
   // there is none.
   virtual std::optional<PageId> pick_idle(const Moment&) { return std::nullopt; }

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "mm/backing/open_file.h"
+#include "mm/backing/swap_space.h"
 
 namespace faultline::mm {
 
@@ -49,6 +50,7 @@ void AddressSpace::check_invariants() const {
   std::array<std::uint64_t, kVmaTags> resident{};
   std::array<std::uint64_t, kVmaTags> resident_file{};
   std::array<std::uint64_t, kVmaTags> resident_shmem{};
+  std::array<std::uint64_t, kVmaTags> swapped{};
   std::array<std::uint64_t, kVmaTags> mapped{};
   std::uint64_t entries = 0;
   MappedPages by_kind;
@@ -61,6 +63,11 @@ void AddressSpace::check_invariants() const {
       ++entries;
       if (pte.guard()) {
         FL_ASSERT(pte.bits == Pte::kGuard);
+        return;
+      }
+      if (pte.swap()) {
+        ++swapped[tag];
+        FL_ASSERT(frames_.swap() != nullptr && frames_.swap()->area().entries(pte.swap_slot()) > 0);
         return;
       }
       FL_ASSERT(pte.present() == vma.accessible());
@@ -90,6 +97,7 @@ void AddressSpace::check_invariants() const {
     FL_ASSERT(counted.resident_pages == resident[tag]);
     FL_ASSERT(counted.resident_file_pages == resident_file[tag]);
     FL_ASSERT(counted.resident_shmem_pages == resident_shmem[tag]);
+    FL_ASSERT(counted.swapped_pages == swapped[tag]);
     FL_ASSERT(counted.mapped_pages == mapped[tag]);
     std::uint64_t sum = 0;
     for (const std::uint64_t n : counted.faults) sum += n;

@@ -143,6 +143,12 @@ class AddressSpace {
   void clean_entry(Vpn vpn);                                                           // it becomes read-only and clean
   void unmap_file(const FileObject& file, std::uint64_t first, std::uint64_t end);     // pages; private copies too
 
+  // --- what page replacement does to the entry of a page, wherever it is mapped (reverse_map.h) ---
+  bool take_accessed(Vpn vpn);                      // test and clear
+  void swap_out_entry(Vpn vpn, SwapSlot slot);      // it refers to the slot from now on
+  void split_huge_entry(Vpn vpn);
+  VmFlags flags_at(Vpn vpn) const;                  // of the mapping around it
+
   void set_outside_pages(std::uint64_t pages);  // resident pages of the process that are not held here; see statistics.h
 
  private:
@@ -167,11 +173,16 @@ class AddressSpace {
   Access handle_fault(Vma& vma, std::uint64_t address, bool write, Pte& pte);
   Access fault_in_anonymous(Vma& vma, bool write, Pte& pte, FrameUser user);
   Access write_to_protected(Vma& vma, Pte& pte, FrameUser user);
+  bool copy_page(Vma& vma, Pte& pte, FrameUser user);
   Access fault_done(const Vma& vma, FaultPath path, bool major = false);
   void count_resident(const Vma& vma, FrameUse use, std::uint64_t pages);
   void prepare_anon_vma(Vma& vma);
   void note_peak();
   static std::uint64_t entry_flags(const Vma& vma, bool writable);
+
+  // swap_fault.cc
+  Access fault_in_swapped(Vma& vma, bool write, Pte& pte, FrameUser user);
+  std::optional<Pfn> read_around_page(Vma& vma, SwapSlot slot, Vpn vpn);
 
   // file_fault.cc
   Access fault_in_opaque(Vma& vma, bool write, Pte& pte, FrameUser user);
@@ -250,7 +261,7 @@ class AddressSpace {
   void change_protection(const Vma& vma, std::uint64_t start, std::uint64_t end);
   Result<void, Errno> advise_vma(Vma& vma, std::uint64_t start, std::uint64_t end, Madvice advice);
   Result<VmFlags, Errno> advised_flags(const Vma& vma, Madvice advice) const;
-  void free_lazily(std::uint64_t start, std::uint64_t end);
+  void free_lazily(const Vma& vma, std::uint64_t start, std::uint64_t end);
   void page_out(const Vma& vma, std::uint64_t start, std::uint64_t end);
   Result<void, Errno> advise_populate(std::uint64_t start, std::uint64_t end, bool write);
 

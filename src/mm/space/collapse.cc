@@ -41,7 +41,7 @@ bool AddressSpace::worth_collapsing(const Vma& vma, std::uint64_t region) const 
   std::uint64_t missing = 0, shared = 0, referenced = 0;
   for (std::uint64_t i = 0; i < kEntriesPerTable; ++i) {
     const Pte pte = entries[i];
-    if (pte.guard()) return false;
+    if (pte.guard() || pte.swap()) return false;  // up to max_ptes_swap would be read in; here none
     if (!pte.maps_frame()) {
       if (++missing > profile_.khugepaged.max_missing) return false;
       continue;

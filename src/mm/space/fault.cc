@@ -49,6 +49,7 @@ Access AddressSpace::handle_fault(Vma& vma, std::uint64_t address, bool write, P
     if (vma.anonymous()) return fault_in_anonymous(vma, write, pte, user);
     return fault_in_opaque(vma, write, pte, user);
   }
+  if (pte.swap()) return fault_in_swapped(vma, write, pte, user);
   if (pte.guard()) return Access::segv_maperr;  // do_swap_page(): PTE_MARKER_GUARD, no fault is counted
   FL_ASSERT(write && pte.present());
   if (FaultPath path{}; pte.huge() && write_to_huge(vma, address, path)) return fault_done(vma, path);
@@ -81,14 +82,22 @@ Access AddressSpace::write_to_protected(Vma& vma, Pte& pte, FrameUser user) {
       return fault_done(vma, FaultPath::cow_reuse);
     }
   }
+  return copy_page(vma, pte, user) ? fault_done(vma, FaultPath::cow_copy) : Access::out_of_memory;
+}
+
+// wp_page_copy(). The old page is held meanwhile: making room for the copy must not take it.
+bool AddressSpace::copy_page(Vma& vma, Pte& pte, FrameUser user) {
   if (vma.anon_vma == nullptr) prepare_anon_vma(vma);
+  const std::optional<Pfn> old = pte.zero_page() ? std::nullopt : std::optional(pte.pfn());
+  if (old) frames_.acquire(*old);
   const std::optional<Pfn> pfn = frames_.allocate_for(FrameUse::anonymous, user);
-  if (!pfn) return Access::out_of_memory;
-  drop_entry(vma, pte, user);
+  if (pfn) drop_entry(vma, pte, user);
+  if (old) frames_.release(*old);
+  if (!pfn) return false;
   frames_.at(*pfn).lazy_free = (vma.flags & kVmDroppable) != 0;
   pte = Pte::make(*pfn, entry_flags(vma, true) | Pte::kAccessed | Pte::kDirty);
   count_resident(vma, FrameUse::anonymous, 1);
-  return fault_done(vma, FaultPath::cow_copy);
+  return true;
 }
 
 Access AddressSpace::fault_done(const Vma& vma, FaultPath path, bool major) {

@@ -1,5 +1,6 @@
 // fork(2), the memory's part. Counterpart: dup_mmap() (kernel/fork.c), anon_vma_fork() (mm/rmap.c), copy_page_range()
 // (mm/memory.c).
+#include "mm/backing/swap_space.h"
 #include "mm/space/address_space.h"
 #include "mm/space/anon_vma.h"
 
@@ -47,6 +48,13 @@ bool AddressSpace::copy_entries(const Vma& vma, AddressSpace& child, const Vma& 
     table_.for_each(start, end, [&](std::uint64_t at, Pte& pte) {
       const std::uint64_t index = VirtAddr(at).vpn().value - first.value;
       if (pte.guard()) {
+        target[index] = pte;
+        return;
+      }
+      if (pte.swap()) {  // copy_nonpresent_pte()
+        pte.bits &= ~Pte::kSwapExclusive;
+        frames_.swap()->area().add_entries(pte.swap_slot(), 1);
+        ++counted.swapped_pages;
         target[index] = pte;
         return;
       }

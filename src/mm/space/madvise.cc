@@ -3,6 +3,7 @@
 
 #include "mm/backing/file_users.h"
 #include "mm/backing/open_file.h"
+#include "mm/backing/swap_space.h"
 #include "mm/space/address_space.h"
 
 namespace faultline::mm {
@@ -92,7 +93,7 @@ Result<void, Errno> AddressSpace::advise_vma(Vma& vma, std::uint64_t start, std:
       return {};
     case Madvice::free:
       if ((vma.flags & (kVmPfnMap | kVmLocked)) != 0 || !vma.anonymous()) return fail(Errno::inval);
-      free_lazily(start, end);
+      free_lazily(vma, start, end);
       return {};
     case Madvice::cold:
     case Madvice::page_out:
@@ -148,12 +149,17 @@ Result<VmFlags, Errno> AddressSpace::advised_flags(const Vma& vma, Madvice advic
 }
 
 // madvise_free_pte_range(): the pages stay until memory is short or MADV_PAGEOUT asks; a write keeps them after all.
-void AddressSpace::free_lazily(std::uint64_t start, std::uint64_t end) {
+void AddressSpace::free_lazily(const Vma& vma, std::uint64_t start, std::uint64_t end) {
   split_owned_huge_at(start, end);
-  table_.for_each(start, end, [this](std::uint64_t, Pte& pte) {
+  table_.for_each(start, end, [&](std::uint64_t at, Pte& pte) {
+    if (pte.swap()) drop_entry(vma, pte, {this, VirtAddr(at).vpn()});
     if (!pte.maps_frame()) return;
     pte.bits &= ~(Pte::kDirty | Pte::kAccessed);
-    if (Frame& frame = frames_.at(pte.pfn()); !frame.left_locked) frame.lazy_free = true;  // folio_mark_lazyfree(): not of unevictable ones
+    Frame& frame = frames_.at(pte.pfn());
+    if (frame.swap_cache && frame.users == 1 && frames_.swap()->area().entries(SwapSlot(frame.index)) == 0) frames_.swap()->leave_cache(pte.pfn());
+    if (frame.swap_cache) return;  // somebody else's, too
+    frame.modified = false;
+    if (!frame.left_locked) frame.lazy_free = true;  // folio_mark_lazyfree(): not of unevictable ones
   });
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "mm/backing/open_file.h"
+#include "mm/backing/swap_space.h"
 #include "mm/space/address_space.h"
 
 namespace faultline::mm {
@@ -21,7 +22,7 @@ Result<std::vector<bool>, Errno> AddressSpace::mincore(VirtAddr address, ByteCou
     for (; at < to; at += kPageSize) {
       const Pte* pte = table_.entry(VirtAddr(at).vpn());
       const bool none = pte == nullptr || pte->none();
-      pages.push_back(none ? vma->backing != nullptr && vma->backing->object().cached(vma->pgoff_at(at)) : !pte->guard());
+      pages.push_back(none ? vma->backing != nullptr && vma->backing->object().cached(vma->pgoff_at(at)) : !pte->guard() && (!pte->swap() || frames_.swap()->area().cached(pte->swap_slot())));
     }
   }
   return pages;

@@ -73,7 +73,7 @@ Result<void, Errno> AddressSpace::protect_vma(Vma& vma, std::uint64_t start, std
 void AddressSpace::change_protection(const Vma& vma, std::uint64_t start, std::uint64_t end) {
   const bool upgrade = vma.writable() && profile_.mprotect_upgrades_ptes;
   table_.for_each(start, end, [&](std::uint64_t, Pte& pte) {
-    if (pte.guard()) return;
+    if (pte.guard() || pte.swap()) return;
     const std::uint64_t kept = pte.bits & (Pte::kFrameMask | Pte::kAccessed | Pte::kDirty | Pte::kZeroPage | Pte::kHuge);
     // A page that a fork left shared stays read-only: only a write fault finds out whether anyone else still has it.
     const bool anonymous = !pte.zero_page() && frames_.at(pte.pfn()).use == FrameUse::anonymous;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "mm/backing/file_object.h"
+#include "mm/backing/swap_space.h"
 #include "mm/space/address_space.h"
 
 namespace faultline::mm {
@@ -66,10 +67,18 @@ void AddressSpace::drop_entry(const Vma& vma, Pte& pte, FrameUser user) {
   if (pte.maps_frame()) {
     const Pfn pfn = pte.pfn();
     const Frame& frame = frames_.at(pfn);
-    if (pte.dirty() && frame.use == FrameUse::file && frame.file != nullptr) frame.file->set_dirty(frame.index, true);
+    if (frame.use == FrameUse::file && frame.file != nullptr) {
+      if (pte.dirty()) frame.file->set_dirty(frame.index, true);
+      if (pte.accessed() && frames_.observer() != nullptr) frames_.observer()->on_unmapped_accessed(pfn);
+    }
     --statistics_.of(vma.tag).resident(frame.use);
     --statistics_.resident_pages;
+    const bool in_swap_cache = frame.swap_cache;
     frames_.unmap(pfn, user);
+    if (in_swap_cache) frames_.swap()->drop_if_unused(pfn);
+  } else if (pte.swap()) {
+    --statistics_.of(vma.tag).swapped_pages;
+    frames_.swap()->drop_entry(pte.swap_slot());
   }
   pte = Pte{};
 }

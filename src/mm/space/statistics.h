@@ -20,14 +20,15 @@ enum class FaultPath : std::uint8_t {
   cow_reuse,       // write to our own frame behind a read-only entry: the entry is made writable
   file_map,        // page of a file or of shared memory that was there
   file_read,       // the same after it was read from disk: a major fault
+  swap_in,         // page that was in swap: major if it was read, minor if the swap cache had it
   spurious,        // nothing to do
 };
-inline constexpr std::size_t kFaultPaths = 7;
+inline constexpr std::size_t kFaultPaths = 8;
 
 constexpr std::string_view name_of(FaultPath path) {
   constexpr std::array<std::string_view, kFaultPaths> names = {"anon_zero_fill", "zero_page", "cow_copy",
                                                                "cow_reuse",      "file_map",  "file_read",
-                                                               "spurious"};
+                                                               "swap_in",        "spurious"};
   return names[static_cast<std::size_t>(path)];
 }
 
@@ -38,6 +39,7 @@ struct TagStatistics {
   std::uint64_t resident_pages = 0;       // anonymous pages with a frame (RssAnon)
   std::uint64_t resident_file_pages = 0;   // pages of files, opaque ones too (RssFile)
   std::uint64_t resident_shmem_pages = 0;  // pages of shared memory and tmpfs (RssShmem)
+  std::uint64_t swapped_pages = 0;         // entries that refer to swap (VmSwap)
   std::uint64_t mapped_pages = 0;         // covered by a mapping
 
   std::uint64_t& resident(FrameUse use) {
@@ -63,6 +65,11 @@ struct Statistics {
   std::uint64_t major_faults() const {
     std::uint64_t sum = 0;
     for (const TagStatistics& tag : by_tag) sum += tag.major_faults;
+    return sum;
+  }
+  std::uint64_t swapped_pages() const {
+    std::uint64_t sum = 0;
+    for (const TagStatistics& tag : by_tag) sum += tag.swapped_pages;
     return sum;
   }
   std::uint64_t mapped_pages() const {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/units.h"
+#include "mm/backing/swap_read_ahead.h"
 
 namespace faultline::mm {
 
@@ -59,6 +60,7 @@ struct Vma {
   VmaTag tag = VmaTag::other;
   std::uint32_t file = 0;    // kind file: the caller's number for the file; equal numbers may merge
   OpenFile* backing = nullptr;  // kind file: null for an opaque one. VmaTree counts its users
+  VmaReadAhead swap_read_ahead;  // swap_readahead_info
 
   std::uint64_t length() const { return end - start; }
   std::uint64_t pages() const { return (end - start) >> kPageShift; }

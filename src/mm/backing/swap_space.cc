@@ -1,0 +1,93 @@
+#include "mm/backing/swap_space.h"
+
+#include "base/assert.h"
+
+namespace faultline::mm {
+
+// swap_cache_get_folio(), swap_update_readahead().
+std::optional<Pfn> SwapSpace::find(SwapSlot slot, std::uint64_t vpn, VmaReadAhead& state) {
+  const std::optional<Pfn> pfn = area_.cached(slot);
+  if (!pfn) return pfn;
+  Frame& frame = frames_.at(*pfn);
+  const bool was_read_ahead = frame.read_ahead;
+  frame.read_ahead = false;
+  if (was_read_ahead) ++read_ahead_hits_;
+  if (!reads_around_slots()) {
+    state.found(vpn, was_read_ahead);
+  } else if (was_read_ahead) {
+    cluster_.hit();
+  }
+  return pfn;
+}
+
+// __read_swap_cache_async(): true when it allocated a frame and a read is due.
+bool SwapSpace::read_one(SwapSlot slot, bool asked_for) {
+  if (area_.entries(slot) == 0 || area_.cached(slot)) return false;
+  const std::optional<Pfn> pfn = frames_.allocate_swapped(slot, area_.page(slot));
+  if (!pfn) return false;
+  if (area_.entries(slot) == 0 || area_.cached(slot)) {  // making room changed the slot
+    frames_.at(*pfn).swap_cache = false;
+    frames_.release(*pfn);
+    return false;
+  }
+  area_.enter_cache(slot, *pfn);
+  frames_.at(*pfn).read_ahead = !asked_for;
+  if (!asked_for) ++read_ahead_pages_;
+  return true;
+}
+
+std::optional<Pfn> SwapSpace::wait_for(SwapSlot slot, std::uint64_t pages) {
+  const std::optional<Pfn> pfn = area_.cached(slot);
+  if (!pfn) return pfn;
+  frames_.acquire(*pfn);
+  if (pages > 0) {
+    const std::uint64_t done = device_.read(clock_.now_ns(), pages);
+    waited_ns_ += done - clock_.now_ns();
+    clock_.advance(done - clock_.now_ns());
+  }
+  return pfn;
+}
+
+std::optional<Pfn> SwapSpace::read_around_slot(SwapSlot slot) {
+  const ReadWindow window = cluster_.window(slot.value, max_window(), area_.end());
+  std::uint64_t pages = 0;
+  for (std::uint64_t at = window.first; at < window.end; ++at) pages += read_one(SwapSlot(at), at == slot.value) ? 1 : 0;
+  if (!area_.cached(slot)) pages += read_one(slot, true) ? 1 : 0;
+  return wait_for(slot, pages);
+}
+
+std::optional<Pfn> SwapSpace::read(SwapSlot slot, std::span<const SwapSlot> neighbours) {
+  std::uint64_t pages = 0;
+  for (const SwapSlot one : neighbours) pages += read_one(one, one == slot) ? 1 : 0;
+  if (!area_.cached(slot)) pages += read_one(slot, true) ? 1 : 0;
+  return wait_for(slot, pages);
+}
+
+void SwapSpace::drop_entry(SwapSlot slot) {
+  const std::uint32_t page = area_.page(slot);
+  area_.drop_entry(slot);
+  if (area_.entries(slot) != 0) return;
+  if (const std::optional<Pfn> pfn = area_.cached(slot)) {
+    drop_if_unused(*pfn);
+  } else if (frames_.observer() != nullptr) {
+    frames_.observer()->on_forgotten(page);
+  }
+}
+
+void SwapSpace::leave_cache(Pfn pfn) {
+  Frame& frame = frames_.at(pfn);
+  const SwapSlot slot(frame.index);
+  FL_ASSERT(frame.swap_cache && area_.entries(slot) == 0);
+  frame.swap_cache = false;
+  frame.modified = true;
+  frame.index = 0;
+  area_.leave_cache(slot);
+  frames_.release(pfn);
+}
+
+void SwapSpace::drop_if_unused(Pfn pfn) {
+  const Frame& frame = frames_.at(pfn);
+  if (frame.swap_cache && frame.users == 0 && area_.entries(SwapSlot(frame.index)) == 0) leave_cache(pfn);
+}
+
+}  // namespace faultline::mm

@@ -1,0 +1,48 @@
+// FrameObserver, ReverseMap: how page replacement hears of frames, and reaches the entries that map them. phys declares both;
+// reclaim/ implements the first, space/ the second, machine/ plugs them together. Counterpart: mem_cgroup_charge(),
+// folio_add_lru() and __folio_put(); mm/rmap.c.
+#pragma once
+
+#include <cstdint>
+
+#include "base/units.h"
+
+namespace faultline::mm {
+
+enum class FrameUse : std::uint8_t { free, zero_page, anonymous, file, page_table, shmem };
+inline constexpr std::size_t kFrameUses = 6;
+
+struct SwapSlot : StrongInt<struct SwapSlotTag> {  // page of the swap area; 0 is its header and never handed out
+  using StrongInt::StrongInt;
+};
+
+class FrameObserver {
+ public:
+  virtual ~FrameObserver() = default;
+  // A frame is wanted: makes room for it under the limit. False: there is none, whatever is done; out of memory.
+  virtual bool charge(FrameUse use) = 0;
+  // It was taken, and says whose page it is.
+  virtual void on_taken(Pfn pfn) = 0;
+  // Its last reference is gone; called while it still says what it was.
+  virtual void on_freed(Pfn pfn) = 0;
+  // A page that had no frame (Frame::page of its last one) will not come back: its swap slot was given up, its file is gone.
+  virtual void on_forgotten(std::uint32_t page) = 0;
+  // A mapped page is about to be unmapped by its process, and was accessed since somebody looked (folio_mark_accessed() of
+  // zap_present_folio_ptes()).
+  virtual void on_unmapped_accessed(Pfn pfn) = 0;
+};
+
+class ReverseMap {
+ public:
+  virtual ~ReverseMap() = default;
+  virtual unsigned test_and_clear_accessed(Pfn pfn) = 0;  // entries that had the bit; folio_referenced()
+  virtual bool dirty(Pfn pfn) const = 0;                  // an entry has the bit
+  virtual bool locked(Pfn pfn) const = 0;                 // a mapping of it is mlocked
+  virtual bool executable(Pfn pfn) const = 0;             // a mapping of it may execute
+  // try_to_unmap(): every entry becomes a swap entry of that slot. Returns how many there were.
+  virtual std::uint32_t swap_out(Pfn pfn, SwapSlot slot) = 0;
+  virtual void forget(Pfn pfn) = 0;  // the same for a file's page: the entries go
+  virtual void split_huge(Pfn pfn) = 0;  // where a huge page maps it, 512 entries do afterwards
+};
+
+}  // namespace faultline::mm

@@ -1,0 +1,91 @@
+#include "mm/reclaim/lru_lists.h"
+
+#include <cmath>
+
+#include "base/assert.h"
+
+namespace faultline::mm {
+
+namespace {
+constexpr std::uint64_t kClusterMax = 32;        // SWAP_CLUSTER_MAX
+constexpr std::uint64_t kGiBPages = 1u << 18;
+}  // namespace
+
+// workingset_refault(): a page that would still be here if the active list had been that much smaller is active at once.
+bool LruLists::insert(PageId page, PageKind kind, bool swap) {
+  links_.reach(page);
+  State& state = states_.reach(page);
+  FL_ASSERT(!state.listed);
+  bool active = false;
+  if (state.evicted_at != kNever) {
+    std::uint64_t working_set = size(Lru::active_file);
+    if (kind == PageKind::anonymous) working_set += size(Lru::inactive_file);
+    if (swap) working_set += size(Lru::active_anon) + (kind == PageKind::file ? size(Lru::inactive_anon) : 0);
+    active = age_ - state.evicted_at <= working_set;
+    if (active) {
+      ++age_;
+      ++activations_[static_cast<std::size_t>(kind)];
+      if (state.working_set) note_cost(kind, 1, 0);
+    } else {
+      state.working_set = false;
+    }
+  }
+  state.evicted_at = kNever;
+  state.referenced = false;
+  state.listed = true;
+  state.lru = lru_of(kind, active);
+  lists_[index(state.lru)].push_newest(page);
+  return active;
+}
+
+void LruLists::mark_accessed(PageId page) {
+  State& state = states_[page];
+  if (!state.listed) return;
+  if (!state.referenced) {
+    state.referenced = true;
+  } else if (!is_active(state.lru)) {
+    state.referenced = false;
+    move(page, lru_of(kind_of(state.lru), true));
+  }
+}
+
+void LruLists::evict(PageId page) {
+  State& state = states_[page];
+  FL_ASSERT(state.listed);
+  lists_[index(state.lru)].remove(page);
+  state.listed = false;
+  state.evicted_at = age_++;
+}
+
+void LruLists::forget(PageId page) {
+  if (page >= states_.size()) return;
+  State& state = states_[page];
+  if (state.listed) lists_[index(state.lru)].remove(page);
+  state = State{};
+}
+
+void LruLists::note_cost(PageKind kind, std::uint64_t io, std::uint64_t rotated) {
+  cost_[static_cast<std::size_t>(kind)] += io * kClusterMax + rotated;
+  if (cost_[0] + cost_[1] > total() / 4) {
+    cost_[0] /= 2;
+    cost_[1] /= 2;
+  }
+}
+
+// The larger the lists, the smaller the share of the inactive one: 1:1 up to 1 GiB, 3:1 at 1 GiB, 10:1 at 10 GiB.
+bool LruLists::inactive_is_low(PageKind kind) const {
+  const std::uint64_t inactive = size(lru_of(kind, false));
+  const std::uint64_t active = size(lru_of(kind, true));
+  const std::uint64_t gib = (inactive + active) / kGiBPages;
+  const std::uint64_t ratio = gib == 0 ? 1 : static_cast<std::uint64_t>(std::sqrt(static_cast<double>(10 * gib)));
+  return inactive * ratio < active;
+}
+
+void LruLists::check_invariants() const {
+  std::uint64_t listed = 0;
+  for (const PageList& one : lists_) one.check_invariants();
+  for (PageId page = 0; page < states_.size(); ++page) listed += states_[page].listed ? 1 : 0;
+  FL_ASSERT(listed == total());
+}
+
+}  // namespace faultline::mm

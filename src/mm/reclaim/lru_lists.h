@@ -1,0 +1,88 @@
+// LruLists: the four lists of the classic page replacement of Linux — anonymous and file pages, inactive and active — with what is
+// remembered of pages that went (shadow entries). Counterpart: struct lruvec (include/linux/mmzone.h), mm/workingset.c, mm/swap.c,
+// Linux 6.18.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "mm/reclaim/page_array.h"
+#include "mm/reclaim/page_list.h"
+#include "mm/reclaim/policy.h"
+
+namespace faultline::mm {
+
+enum class Lru : std::uint8_t { inactive_anon, active_anon, inactive_file, active_file };
+inline constexpr std::size_t kLrus = 4;
+
+constexpr bool is_active(Lru lru) { return lru == Lru::active_anon || lru == Lru::active_file; }
+constexpr PageKind kind_of(Lru lru) { return lru >= Lru::inactive_file ? PageKind::file : PageKind::anonymous; }
+constexpr Lru lru_of(PageKind kind, bool active) {
+  return static_cast<Lru>((kind == PageKind::file ? 2 : 0) + (active ? 1 : 0));
+}
+
+class LruLists {
+ public:
+  explicit LruLists(std::uint64_t pages) : links_(pages), states_(pages) {}
+
+  std::uint64_t size(Lru lru) const { return list(lru).size(); }
+  std::uint64_t total() const { return size(Lru::inactive_anon) + size(Lru::active_anon) + size(Lru::inactive_file) + size(Lru::active_file); }
+  PageId oldest(Lru lru) const { return list(lru).oldest(); }
+  bool listed(PageId page) const { return states_[page].listed; }
+  Lru lru(PageId page) const { return states_[page].lru; }
+
+  // A page that is resident from now on: among the inactive ones, or among the active ones if it went only a short while ago.
+  // swap: whether anonymous pages can be evicted. Returns true in the latter case (WORKINGSET_ACTIVATE).
+  bool insert(PageId page, PageKind kind, bool swap);
+  // folio_mark_accessed(): a second mark makes it active.
+  void mark_accessed(PageId page);
+  // It goes, and is remembered by the age it went at: workingset_eviction().
+  void evict(PageId page);
+  void forget(PageId page);  // it goes for good, resident or remembered
+
+  // Takes the page from its list to the newest end of that one, or to the oldest.
+  void move(PageId page, Lru to) {
+    lists_[index(lru(page))].remove(page);
+    states_[page].lru = to;
+    lists_[index(to)].push_newest(page);
+    if (is_active(to)) ++age_;  // move_folios_to_lru()
+  }
+  void move_to_oldest(PageId page) {
+    lists_[index(lru(page))].remove(page);
+    lists_[index(lru(page))].push_oldest(page);
+  }
+  void set_working_set(PageId page) { states_[page].working_set = true; }
+  void set_referenced(PageId page) { states_[page].referenced = true; }
+  bool test_and_clear_referenced(PageId page) {
+    const bool was = states_[page].referenced;
+    states_[page].referenced = false;
+    return was;
+  }
+
+  // lru_note_cost(): what reclaim of a kind cost lately, in pages that went round in vain and pages of I/O.
+  void note_cost(PageKind kind, std::uint64_t io, std::uint64_t rotated);
+  std::uint64_t cost(PageKind kind) const { return cost_[static_cast<std::size_t>(kind)]; }
+  std::uint64_t activations(PageKind kind) const { return activations_[static_cast<std::size_t>(kind)]; }  // WORKINGSET_ACTIVATE_*
+  bool inactive_is_low(PageKind kind) const;
+  void check_invariants() const;
+
+ private:
+  struct State {
+    std::uint64_t evicted_at = kNever;  // the age when it went; kNever: not remembered
+    Lru lru = Lru::inactive_anon;
+    bool listed = false;
+    bool referenced = false;    // PG_referenced
+    bool working_set = false;   // PG_workingset: was active; kept in the shadow entry
+  };
+  static std::size_t index(Lru lru) { return static_cast<std::size_t>(lru); }
+  const PageList& list(Lru lru) const { return lists_[index(lru)]; }
+
+  PageLinks links_;
+  std::array<PageList, kLrus> lists_{PageList(links_), PageList(links_), PageList(links_), PageList(links_)};
+  PageArray<State> states_;
+  std::uint64_t age_ = 0;  // nonresident_age: evictions and activations so far
+  std::array<std::uint64_t, 2> cost_{};
+  std::array<std::uint64_t, 2> activations_{};
+};
+
+}  // namespace faultline::mm
