@@ -35,28 +35,35 @@ const char* fault_in(const BlockHeader& header) {
 
 }  // namespace
 
-Result<BlockFile> BlockFile::open(const std::string& path) {
+Result<BlockFile> BlockFile::open(const std::string& path, const FileType& type) {
   BlockFile file;
+  file.type_ = &type;
   file.path_ = path;
   file.fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a FIFO must not hang us: it is refused below
-  if (file.fd_ < 0) return fail(make_error("{}: cannot open the recording: {}", path, std::strerror(errno)));
+  if (file.fd_ < 0) return fail(make_error("{}: cannot open the {}: {}", path, type.noun, std::strerror(errno)));
   struct stat status {};
   if (fstat(file.fd_, &status) != 0 || !S_ISREG(status.st_mode)) {
-    return fail(make_error("{}: wanted a faultline recording, found {}", path, S_ISDIR(status.st_mode) ? "a directory" : "no regular file"));
+    return fail(make_error("{}: wanted a faultline {}, found {}", path, type.noun, S_ISDIR(status.st_mode) ? "a directory" : "no regular file"));
   }
   file.bytes_ = static_cast<std::uint64_t>(status.st_size);
   FileHeader header{};
   const std::size_t got = read_at(file.fd_, &header, sizeof header, 0);
-  if (got < sizeof header || std::memcmp(header.magic, kFileMagic, sizeof kFileMagic) != 0) {
-    return fail(make_error("{}: wanted a faultline recording, found {}", path,
+  if (got < sizeof header || std::memcmp(header.magic, type.magic, sizeof header.magic) != 0) {
+    const bool of_ours = got >= sizeof header && (std::memcmp(header.magic, kFileMagic, sizeof kFileMagic) == 0 ||
+                                                  std::memcmp(header.magic, kReferenceMagic, sizeof kReferenceMagic) == 0);
+    if (of_ours) {
+      return fail(make_error("{}: wanted a faultline {}, found a faultline {}", path, type.noun,
+                             (header.magic[5] == kReferenceMagic[5] ? kReferenceStreamType : kRecordingType).noun));
+    }
+    return fail(make_error("{}: wanted a faultline {}, found {}", path, type.noun,
                            got == 0 ? "an empty file" : got < sizeof header ? "a file too short for one" : "another kind of file"));
   }
-  if (header.version < kOldestFormatVersion || header.version > kFormatVersion) {
-    return fail(make_error("{}: wanted recording format {} to {}, found format {}: written by {} faultline", path, kOldestFormatVersion,
-                           kFormatVersion, header.version, header.version > kFormatVersion ? "a newer" : "an older"));
+  if (header.version < type.oldest_version || header.version > type.version) {
+    return fail(make_error("{}: wanted {} format {} to {}, found format {}: written by {} faultline", path, type.noun, type.oldest_version,
+                           type.version, header.version, header.version > type.version ? "a newer" : "an older"));
   }
   if (header.header_bytes < sizeof header || header.header_bytes > file.bytes_) {
-    return fail(make_error("{}: wanted a faultline recording, found a header of {} bytes at offset 12", path, header.header_bytes));
+    return fail(make_error("{}: wanted a faultline {}, found a header of {} bytes at offset 12", path, type.noun, header.header_bytes));
   }
   file.version_ = header.version;
   file.zstd_ = ZSTD_createDCtx();
@@ -66,6 +73,7 @@ Result<BlockFile> BlockFile::open(const std::string& path) {
 
 BlockFile::BlockFile(BlockFile&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
+      type_(other.type_),
       path_(std::move(other.path_)),
       zstd_(std::exchange(other.zstd_, nullptr)),
       blocks_(std::move(other.blocks_)),
@@ -90,7 +98,7 @@ void BlockFile::index() {
     const char* fault = got < sizeof entry.header ? "the file ends inside a block's header" : fault_in(entry.header);
     const std::uint64_t end = offset + sizeof entry.header + entry.header.stored_bytes;
     if (fault == nullptr && end > bytes_) fault = "the file ends inside a block";
-    if (fault == nullptr && ended_) fault = "data after the end of the recording";
+    if (fault == nullptr && ended_) fault = "data after its end";
     if (fault != nullptr) {
       damage_ = fmt::format("damaged at offset {} of {}: {}; what follows is not used", offset, bytes_, fault);
       return;
@@ -99,7 +107,7 @@ void BlockFile::index() {
     blocks_.push_back(entry);
     offset = end;
   }
-  if (!ended_) damage_ = "the recording was not finished (recorder killed, or no space left): its last moments are missing";
+  if (!ended_) damage_ = fmt::format("the {} was not finished (recorder killed, or no space left): its last moments are missing", type_->noun);
 }
 
 Result<void> BlockFile::load(const BlockEntry& block, std::vector<std::uint8_t>& payload) {

@@ -20,7 +20,7 @@ struct BlockEntry {
 
 class BlockFile {
  public:
-  static Result<BlockFile> open(const std::string& path);
+  static Result<BlockFile> open(const std::string& path, const FileType& type = kRecordingType);
   BlockFile(BlockFile&& other) noexcept;
   BlockFile& operator=(BlockFile&&) = delete;
   ~BlockFile();
@@ -40,6 +40,7 @@ class BlockFile {
   void index();
 
   int fd_ = -1;
+  const FileType* type_ = &kRecordingType;
   std::string path_;
   ZSTD_DCtx_s* zstd_ = nullptr;
   std::vector<BlockEntry> blocks_;

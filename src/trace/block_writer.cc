@@ -22,32 +22,33 @@ bool replaceable(int fd) {
   if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return false;
   if (status.st_size == 0) return true;
   char magic[sizeof kFileMagic];
-  return pread(fd, magic, sizeof magic, 0) == static_cast<ssize_t>(sizeof magic) && std::memcmp(magic, kFileMagic, sizeof magic) == 0;
+  return pread(fd, magic, sizeof magic, 0) == static_cast<ssize_t>(sizeof magic) && (std::memcmp(magic, kFileMagic, sizeof magic) == 0 || std::memcmp(magic, kReferenceMagic, sizeof magic) == 0);
 }
 
 }  // namespace
 
-Result<BlockWriter> BlockWriter::create(const std::string& path) {
+Result<BlockWriter> BlockWriter::create(const std::string& path, const FileType& type) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (fd < 0) return fail(make_error("{}: cannot write the recording here: {}", path, std::strerror(errno)));
+  if (fd < 0) return fail(make_error("{}: cannot write the {} here: {}", path, type.noun, std::strerror(errno)));
   if (!replaceable(fd)) {
     close(fd);
-    return fail(make_error("{}: exists and is no faultline recording; not overwritten (remove it, or choose another name with -o)", path));
+    return fail(make_error("{}: exists and is no faultline {}; not overwritten (remove it, or choose another name with -o)", path, type.noun));
   }
   if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {  // kept until the descriptor is closed
     close(fd);
     return fail(make_error("{}: another faultline is recording into this file; choose another name with -o", path));
   }
   FileHeader header{};
-  std::memcpy(header.magic, kFileMagic, sizeof kFileMagic);
-  header.version = kFormatVersion;
+  std::memcpy(header.magic, type.magic, sizeof header.magic);
+  header.version = type.version;
   header.header_bytes = sizeof header;
   if (ftruncate(fd, 0) != 0 || write(fd, &header, sizeof header) != static_cast<ssize_t>(sizeof header)) {
     const int error = errno;
     close(fd);
-    return fail(make_error("{}: cannot write the recording here: {}", path, std::strerror(error)));
+    return fail(make_error("{}: cannot write the {} here: {}", path, type.noun, std::strerror(error)));
   }
   BlockWriter writer(fd, path);
+  writer.type_ = &type;
   writer.size_ = sizeof header;
   return writer;
 }
@@ -56,6 +57,7 @@ BlockWriter::BlockWriter(int fd, std::string path) : fd_(fd), path_(std::move(pa
 
 BlockWriter::BlockWriter(BlockWriter&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
+      type_(other.type_),
       path_(std::move(other.path_)),
       zstd_(std::exchange(other.zstd_, nullptr)),
       size_(other.size_),
@@ -105,7 +107,7 @@ bool BlockWriter::write_all(std::span<const std::uint8_t> bytes) {
     const ssize_t n = write(fd_, bytes.data() + done, bytes.size() - done);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {
-      failure_ = fmt::format("{}: recording stopped after {} bytes: {}", path_, size_, std::strerror(n < 0 ? errno : ENOSPC));
+      failure_ = fmt::format("{}: {} stopped after {} bytes: {}", path_, type_ == &kRecordingType ? "recording" : "writing", size_, std::strerror(n < 0 ? errno : ENOSPC));
       if (ftruncate(fd_, static_cast<off_t>(size_)) != 0) failure_ += " (and the last block stays cut)";
       return false;
     }

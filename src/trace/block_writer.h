@@ -15,8 +15,8 @@ namespace faultline::trace {
 
 class BlockWriter {
  public:
-  // Creates or replaces path. A file there that is not empty and no recording is refused, not overwritten.
-  static Result<BlockWriter> create(const std::string& path);
+  // Creates or replaces path. A file there that is not empty and not one of ours is refused, not overwritten.
+  static Result<BlockWriter> create(const std::string& path, const FileType& type = kRecordingType);
   BlockWriter(BlockWriter&& other) noexcept;
   BlockWriter& operator=(BlockWriter&&) = delete;
   ~BlockWriter();
@@ -35,6 +35,7 @@ class BlockWriter {
   bool write_all(std::span<const std::uint8_t> bytes);
 
   int fd_;
+  const FileType* type_ = &kRecordingType;
   std::string path_;
   ZSTD_CCtx_s* zstd_;
   std::vector<std::uint8_t> buffer_;

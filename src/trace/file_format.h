@@ -11,6 +11,17 @@ namespace faultline::trace {
 inline constexpr char kFileMagic[8] = {'f', 'a', 'u', 'l', 't', 'l', 'n', '\n'};
 inline constexpr std::uint32_t kFormatVersion = 2;         // 2: kinds of access, more calls, tasks and mappings; 1 is still read
 inline constexpr std::uint32_t kOldestFormatVersion = 1;
+
+// Files made of blocks, told apart by their first eight bytes.
+struct FileType {
+  const char* magic;  // 8 bytes
+  std::uint32_t version, oldest_version;
+  const char* noun;
+};
+inline constexpr FileType kRecordingType{kFileMagic, kFormatVersion, kOldestFormatVersion, "recording"};
+inline constexpr char kReferenceMagic[8] = {'f', 'a', 'u', 'l', 't', 'r', 'e', 'f'};
+inline constexpr FileType kReferenceStreamType{kReferenceMagic, 1, 1, "reference stream"};  // references/reference_codec.h
+
 inline constexpr std::uint32_t kBlockMagic = 0x4b424c46;         // "FLBK"
 inline constexpr std::uint32_t kMaxBlockRaw = 64u * 1024 * 1024;  // a larger size in a header is damage, not a wish
 
@@ -32,6 +43,10 @@ enum class BlockKind : std::uint16_t {
   tasks = 9,    // system_codec.h, all processes, pid 0
   mappings = 10,  // system_codec.h, one process
   files = 11,     // cached_file_codec.h, all files that were mapped
+  // Of reference streams (references/reference_codec.h); an end block closes them too.
+  reference_origin = 32,  // where the stream comes from; first
+  reference_names = 33,   // files, processes and remarks, new or changed; before the events that use them
+  references = 34,        // first_time, last_time: repeats left out before the block and up to its end
 };
 
 // What kinds of records a heap block holds besides events: readers skip the others.

@@ -48,6 +48,13 @@ constexpr bool is_touch(ReferenceKind kind) { return kind <= ReferenceKind::exec
 struct ReferenceFile {
   std::string path;
   std::uint64_t pages = 0;  // its size when first seen, rounded up
+  bool operator==(const ReferenceFile&) const = default;
+};
+
+struct ReferenceProcess {
+  std::int32_t pid = 0;  // 0: not known
+  std::string command;   // what it ran last
+  bool operator==(const ReferenceProcess&) const = default;
 };
 
 // A stream read from its beginning, a batch at a time: memory does not grow with its length.
@@ -62,6 +69,18 @@ class ReferenceSource {
   virtual const std::vector<ReferenceFile>& files() const = 0;
   // Whether mappings are part of the stream. Without them every touched page is anonymous memory mapped from the start.
   virtual bool has_mappings() const = 0;
+
+  // Processes of the events so far, by number; empty where the source names none.
+  virtual const std::vector<ReferenceProcess>& processes() const {
+    static const std::vector<ReferenceProcess> none;
+    return none;
+  }
+  // Touches left out as repeats (repeat_filter.h) before the events so far: exact at the end, before it to a block of the file.
+  virtual std::uint64_t dropped() const { return 0; }
+  // Misses of LRU are exact for memories of at least so many pages.
+  virtual std::uint32_t window() const { return 1; }
+  // One line each: what the stream lacks (complete at its end).
+  virtual std::vector<std::string> remarks() const { return {}; }
 };
 
 }  // namespace faultline::trace

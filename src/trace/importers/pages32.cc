@@ -1,0 +1,25 @@
+// Page numbers as little-endian u32, one a touch, nothing else.
+#include "trace/references/importer.h"
+#include "trace/references/record_input.h"
+
+namespace faultline::trace {
+namespace {
+
+struct Pages32 {
+  static constexpr std::size_t kBytes = sizeof(std::uint32_t);
+  static ReferenceEvent touch(const std::uint8_t* record) {
+    ReferenceEvent event;
+    event.page = little_endian<std::uint32_t>(record);
+    return event;
+  }
+};
+
+Result<std::unique_ptr<ReferenceSource>> open(std::unique_ptr<ByteInput> input, const ImportOptions&) {
+  return std::make_unique<RecordSource<Pages32>>(std::move(input));
+}
+
+// No bytes can tell that they are page numbers: such a file is never guessed.
+FL_REGISTER_IMPORTER(pages32, "pages32", "touches of one process, all reads; no mappings", nullptr, open);
+
+}  // namespace
+}  // namespace faultline::trace
