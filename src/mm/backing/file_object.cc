@@ -81,10 +81,15 @@ bool FileObject::add(std::uint64_t first, std::uint8_t order, bool marker, bool 
     made.cached = 1;
   }
   cached_ += end - first;
+  added_ += end - first;
   Slot& first_slot = head(first);
   first_slot.marker = marker;
   first_slot.dirty = dirty;
   return true;
+}
+
+void FileObject::mark_accessed(std::uint64_t index) {
+  if (frames_.observer() != nullptr) frames_.observer()->on_marked_accessed(frame(index));
 }
 
 void FileObject::set_marker(std::uint64_t index, bool marker) { head(index).marker = marker; }

@@ -55,6 +55,8 @@ class FileObject {
   Folio folio(std::uint64_t index) const;                                 // the one that holds the page; must be cached
   // A folio with fresh frames. False when part of it is cached already, or frames run out.
   bool add(std::uint64_t first, std::uint8_t order, bool marker = false, bool dirty = false);
+  std::uint64_t pages_added() const { return added_; }  // since the beginning: what was read or made
+  void mark_accessed(std::uint64_t index);              // folio_mark_accessed()
   void set_marker(std::uint64_t index, bool marker);
   void set_dirty(std::uint64_t index, bool dirty);
   // The folio that holds `index` becomes smaller ones, such that one of them begins at `at`: halves, the half with `at` again,
@@ -112,6 +114,7 @@ class FileObject {
   FrameTable& frames_;
   FileSettings settings_;
   std::uint64_t cached_ = 0;
+  std::uint64_t added_ = 0;
   std::unordered_map<std::uint64_t, std::unique_ptr<Chunk>> chunks_;
   mutable std::uint64_t last_number_ = ~std::uint64_t{0};  // the chunk looked at last
   mutable Chunk* last_ = nullptr;

@@ -1,5 +1,7 @@
 #include "mm/backing/open_file.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 
 namespace faultline::mm {
@@ -41,6 +43,35 @@ FileFault OpenFile::fault(std::uint64_t index, const ReadPattern& pattern, bool 
   if (!file.cached(index) && !file.add(index, 0)) return {FileFault::no_memory, true};
   // Reading lets go of the locks, whether read-ahead did it or this page alone.
   return {tried ? FileFault::ready : FileFault::retry, true};
+}
+
+FileTransfer OpenFile::read(std::uint64_t first, std::uint64_t pages) {
+  FileObject& file = *object_;
+  const std::uint64_t before = file.pages_added();
+  FileTransfer done;
+  const std::uint64_t end = std::min(first + pages, file.pages());
+  for (std::uint64_t at = first; at < end && done.enough_memory;) {
+    read_ahead_.read(file, at, end - at);
+    if (!file.cached(at) && !file.add(at, 0)) {
+      done.enough_memory = file.cached(at);
+      continue;
+    }
+    if (at != last_read_) file.mark_accessed(at);
+    last_read_ = std::min(file.folio(at).end(), end) - 1;
+    at = last_read_ + 1;
+  }
+  done.pages_read = file.pages_added() - before;
+  return done;
+}
+
+FileTransfer OpenFile::write(std::uint64_t first, std::uint64_t pages) {
+  FileObject& file = *object_;
+  FileTransfer done;
+  for (std::uint64_t at = first; at < first + pages && done.enough_memory; ++at) {
+    if (!file.cached(at) && !file.add(at, 0)) done.enough_memory = file.cached(at);
+    if (done.enough_memory) file.set_dirty(at, true);
+  }
+  return done;
 }
 
 }  // namespace faultline::mm

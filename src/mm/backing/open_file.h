@@ -16,6 +16,12 @@ struct FileFault {
   bool major = false;
 };
 
+// What read(2) or write(2) did in the page cache.
+struct FileTransfer {
+  std::uint64_t pages_read = 0;  // from the device, read-ahead included
+  bool enough_memory = true;
+};
+
 class OpenFile {
  public:
   // Mappings and whoever opened it hold references; the last one deletes it.
@@ -33,6 +39,10 @@ class OpenFile {
 
   // filemap_fault() or shmem_fault(): makes the page be in the cache. tried: a retry of a fault that was major.
   FileFault fault(std::uint64_t index, const ReadPattern& pattern, bool tried);
+  // filemap_read(), generic_perform_write(): pages [first, first + pages) go through the page cache, and count as accessed by it.
+  // Written pages are dirty; a page is taken to be written whole.
+  FileTransfer read(std::uint64_t first, std::uint64_t pages);
+  FileTransfer write(std::uint64_t first, std::uint64_t pages);
 
  private:
   OpenFile(FileObject& object, bool writable, const ReadAheadLimits& limits)
@@ -45,6 +55,7 @@ class OpenFile {
   std::uint64_t charged_ = 0;
   bool writable_ = false;
   std::uint64_t references_ = 1;
+  std::uint64_t last_read_ = ~std::uint64_t{0};  // page read(2) ended in: reading on in it is no second access
   ReadAhead read_ahead_;
 };
 

@@ -78,10 +78,22 @@ bool ReadAhead::hit(FileObject& file, std::uint64_t index, const ReadPattern& pa
   return true;
 }
 
-// page_cache_sync_ra(). A fault never moves the position of the last read(2), which is before the start of the file.
+// filemap_get_pages()
+void ReadAhead::read(FileObject& file, std::uint64_t index, std::uint64_t pages) {
+  if (limits_.window_pages != 0) {
+    if (!file.cached(index)) {
+      sync(file, index, pages);
+    } else if (file.folio(index).marker) {
+      async(file, index, pages);
+    }
+  }
+  previous_ = file.cached(index) ? std::min(file.folio(index).end(), index + pages) - 1 : index;
+}
+
+// page_cache_sync_ra(). A fault never moves the position of the last read(2). A miss right behind it is sequential.
 void ReadAhead::sync(FileObject& file, std::uint64_t index, std::uint64_t request) {
   const std::uint64_t max = max_pages(request);
-  if (index == 0 || request > max) {
+  if (index == 0 || request > max || index - previous_ <= 1) {
     start_ = index;
     size_ = initial_size(request, max);
     async_size_ = size_ > request ? size_ - request : size_ / 2;

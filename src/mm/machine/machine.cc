@@ -11,12 +11,19 @@ std::unique_ptr<Machine> Machine::create(const MachineConfig& config) {
   return std::unique_ptr<Machine>(new Machine(config));
 }
 
-Machine::Machine(const MachineConfig& config) : config_(config), frames_(config.frames), khugepaged_(config.profile.khugepaged) {
+Machine::Machine(const MachineConfig& config) : config_(config), frames_(config.frames), khugepaged_(config.profile.khugepaged), disk_(config.swap.device) {
   if (!config.reclaim) return;
   if (config.swap.pages > 1) swap_ = std::make_unique<SwapSpace>(frames_, config.swap, clock_);
   reclaim_ = std::make_unique<Reclaim>(frames_, entries_, swap_.get(), clock_, *config.reclaim);
   frames_.set_observer(reclaim_.get());
   frames_.set_swap(swap_.get());
+}
+
+void Machine::wait_for_file(std::uint64_t pages) {
+  if (pages == 0) return;
+  const std::uint64_t done_ns = disk_.read(clock_.now_ns(), pages);
+  waited_for_files_ns_ += done_ns - clock_.now_ns();
+  clock_.advance(done_ns - clock_.now_ns());
 }
 
 Machine::~Machine() {

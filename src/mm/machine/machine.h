@@ -26,8 +26,8 @@ struct MachineConfig {
   KernelProfile profile = KernelProfile::linux_6_18();
   std::uint64_t frames = FrameTable::kNoLimit;
   // Limited memory: what is charged beyond reclaim->limit_pages is taken from somebody. Nothing: memory is what `frames` says.
-  std::optional<ReclaimConfig> reclaim;
-  SwapConfig swap;  // with `reclaim` only
+  std::optional<ReclaimConfig> reclaim{};
+  SwapConfig swap{};  // with `reclaim` only
 };
 
 class Machine {
@@ -57,6 +57,8 @@ class Machine {
   void truncate(FileObject& file, std::uint64_t bytes);  // ftruncate(2), either way
   void sync(FileObject& file);                           // fsync(2)
   void drop_cache(FileObject& file);                     // posix_fadvise(DONTNEED): what is clean and not mapped
+  void wait_for_file(std::uint64_t pages);               // they were read: time goes by
+  std::uint64_t waited_for_files_ns() const { return waited_for_files_ns_; }
 
   Process& process(Pid pid);  // must exist
   Process* find(Pid pid);
@@ -87,6 +89,8 @@ class Machine {
   Khugepaged khugepaged_;
   Pid next_pid_ = 1;
   std::vector<std::unique_ptr<FileObject>> files_;  // the page cache
+  BlockDevice disk_;                                // where they lie: of the swap device's kind
+  std::uint64_t waited_for_files_ns_ = 0;
   std::map<Pid, std::unique_ptr<Process>> processes_;
 };
 

@@ -27,9 +27,8 @@ class FrameObserver {
   virtual void on_freed(Pfn pfn) = 0;
   // A page that had no frame (Frame::page of its last one) will not come back: its swap slot was given up, its file is gone.
   virtual void on_forgotten(std::uint32_t page) = 0;
-  // A mapped page is about to be unmapped by its process, and was accessed since somebody looked (folio_mark_accessed() of
-  // zap_present_folio_ptes()).
-  virtual void on_unmapped_accessed(Pfn pfn) = 0;
+  // read(2) touched a file's page, or a process unmaps one it had accessed (folio_mark_accessed()).
+  virtual void on_marked_accessed(Pfn pfn) = 0;
 };
 
 class ReverseMap {

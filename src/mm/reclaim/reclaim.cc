@@ -87,7 +87,7 @@ void Reclaim::on_access(Pfn pfn, const Moment& now) {
   if (page != kNoFramePage) policy_->on_access(page, now);
 }
 
-void Reclaim::mark_accessed(Pfn pfn) {
+void Reclaim::on_marked_accessed(Pfn pfn) {
   const PageId page = frames_.at(pfn).page;
   if (page != kNoFramePage) policy_->on_mark_accessed(page);
 }

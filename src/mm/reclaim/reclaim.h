@@ -50,7 +50,6 @@ class Reclaim final : public FrameObserver, public PageView, public Evictor {
   Policy& policy() { return *policy_; }
   const PolicyDescriptor& descriptor() const { return descriptor_; }
   void on_access(Pfn pfn, const Moment& now);         // for policies that see every access
-  void mark_accessed(Pfn pfn);                        // by read(2) or write(2)
   void run_until(std::uint64_t now_ns);               // writes that are done by then
   void check_invariants() const;
 
@@ -59,7 +58,7 @@ class Reclaim final : public FrameObserver, public PageView, public Evictor {
   void on_taken(Pfn pfn) override;
   void on_freed(Pfn pfn) override;
   void on_forgotten(std::uint32_t page) override;
-  void on_unmapped_accessed(Pfn pfn) override { mark_accessed(pfn); }
+  void on_marked_accessed(Pfn pfn) override;
   // --- PageView ---
   bool test_and_clear_accessed(PageId page) override { return accessed_entries(page) > 0; }
   unsigned accessed_entries(PageId page) override;

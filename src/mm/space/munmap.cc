@@ -69,7 +69,7 @@ void AddressSpace::drop_entry(const Vma& vma, Pte& pte, FrameUser user) {
     const Frame& frame = frames_.at(pfn);
     if (frame.use == FrameUse::file && frame.file != nullptr) {
       if (pte.dirty()) frame.file->set_dirty(frame.index, true);
-      if (pte.accessed() && frames_.observer() != nullptr) frames_.observer()->on_unmapped_accessed(pfn);
+      if (pte.accessed() && frames_.observer() != nullptr) frames_.observer()->on_marked_accessed(pfn);
     }
     --statistics_.of(vma.tag).resident(frame.use);
     --statistics_.resident_pages;

@@ -1,0 +1,239 @@
+#include "replay/limits/limited_replay.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+
+#include "mm/backing/open_file.h"
+
+namespace faultline::replay {
+
+namespace {
+
+using trace::ReferenceEvent;
+using trace::ReferenceKind;
+
+constexpr std::uint64_t kRegionPages = 512;  // mapped at once where a stream has no mappings
+
+class LimitedReplay {
+ public:
+  LimitedReplay(trace::ReferenceSource& source, const LimitSettings& settings)
+      : source_(source), settings_(settings), machine_(mm::Machine::create(config_of(settings))) {
+    processes_.push_back(machine_->start().pid());
+    sees_accesses_ = machine_->reclaim() != nullptr && machine_->reclaim()->descriptor().sees >= mm::Sees::every_access;
+  }
+  ~LimitedReplay() {
+    for (auto& [number, file] : files_) file->release();
+  }
+
+  Result<LimitOutcome> run() {
+    std::vector<ReferenceEvent> buffer(4096);
+    for (;;) {
+      FL_TRY(const std::size_t count, source_.next(buffer));
+      if (count == 0) break;
+      for (const ReferenceEvent& event : std::span(buffer).first(count)) {
+        if (!step(event)) return finish();
+      }
+    }
+    return finish();
+  }
+
+ private:
+  static mm::MachineConfig config_of(const LimitSettings& settings) {
+    mm::MachineConfig config;
+    config.reclaim.emplace();
+    config.reclaim->policy = settings.policy;
+    config.reclaim->limit_pages = settings.limit_pages == mm::MemoryLimit::kNone ? mm::MemoryLimit::kNone
+                                                                                 : settings.limit_pages - std::min(settings.kernel_pages, settings.limit_pages);
+    config.reclaim->settings.swappiness = settings.swappiness;
+    config.reclaim->settings.group_waits = settings.cgroup_v1;
+    config.swap.pages = settings.swap_pages;
+    config.swap.device = settings.device;
+    return config;
+  }
+
+  // False: the program was killed.
+  bool step(const ReferenceEvent& event) {
+    if (event.process >= processes_.size() || processes_[event.process] == 0) return true;  // of a process that is gone
+    mm::Process& process = machine_->process(processes_[event.process]);
+    const VirtAddr address = base_of(Vpn(event.page));
+    const ByteCount length(event.pages << kPageShift);
+    switch (event.kind) {
+      case ReferenceKind::read:
+      case ReferenceKind::execute: return touch(process, address, false);
+      case ReferenceKind::write: return touch(process, address, true);
+      case ReferenceKind::map: map(process, event); return true;
+      case ReferenceKind::unmap:
+        (void)process.run([&](mm::AddressSpace& space) { return space.munmap(address, length); });
+        return true;
+      case ReferenceKind::discard:
+        (void)process.run([&](mm::AddressSpace& space) { return space.madvise(address, length, mm::Madvice::dont_need); });
+        return true;
+      case ReferenceKind::protect:
+        (void)process.run([&](mm::AddressSpace& space) { return space.mprotect(address, length, mm::Prot{event.protection}); });
+        return true;
+      case ReferenceKind::file_read:
+      case ReferenceKind::file_write: return transfer(event);
+      case ReferenceKind::fork: return fork(process.pid(), static_cast<std::uint32_t>(event.pages));
+      case ReferenceKind::exit: exit(event.process); return true;
+    }
+    return true;
+  }
+
+  bool touch(mm::Process& process, VirtAddr address, bool write) {
+    ++outcome_.references;
+    mm::Access met = process.access(address, write);
+    if (met == mm::Access::segv_maperr && !source_.has_mappings()) {
+      map_around(process, address);
+      met = process.access(address, write);
+    }
+    if (sees_accesses_) tell(process, address, write);
+    if (met == mm::Access::hit) [[likely]]
+      return true;
+    if (met == mm::Access::out_of_memory) return killed(fmt::format("touching page {:#x} of process {}", address.value, process.pid()));
+    if (refused(met)) return true;  // a signal the program took, too
+    const bool major = met == mm::Access::major_fault;
+    machine_->advance(major ? settings_.major_ns : settings_.minor_ns);
+    if (major && process.space().statistics().last_path == mm::FaultPath::file_read) machine_->wait_for_file(settings_.read_ahead_pages);
+    MappingFaults& mapping = mapping_of(process, address);
+    ++(major ? mapping.major : mapping.minor);
+    return true;
+  }
+
+  void tell(mm::Process& process, VirtAddr address, bool write) {
+    const mm::Pte* pte = process.space().page_table().entry(address.vpn());
+    if (pte == nullptr || !pte->maps_frame()) return;
+    machine_->reclaim()->on_access(pte->pfn(), {.time = outcome_.references, .write = write});
+  }
+
+  MappingFaults& mapping_of(const mm::Process& process, VirtAddr address) {
+    const mm::Vma* vma = process.space().vmas().containing(address.value);
+    if (last_ != nullptr && vma == last_vma_ && vma->start == last_start_ && vma->end == last_end_) return *last_;
+    const auto file = vma->backing == nullptr ? path_of_.end() : path_of_.find(&vma->backing->object());
+    const std::string name = file != path_of_.end() ? file->second : fmt::format("anonymous at {:#x}", vma->start);
+    last_vma_ = vma;
+    last_start_ = vma->start;
+    last_end_ = vma->end;
+    last_ = &mappings_[name];
+    last_->name = name;
+    return *last_;
+  }
+
+  mm::OpenFile* file_of(std::uint32_t number, std::uint64_t least_pages) {
+    auto [found, made] = files_.try_emplace(number, nullptr);
+    if (made) {
+      const bool known = number < source_.files().size();
+      const std::uint64_t pages = std::max(known ? source_.files()[number].pages : 0, least_pages);
+      mm::FileObject& object = machine_->create_file({.size = pages << kPageShift});
+      if (known) path_of_[&object] = source_.files()[number].path;
+      found->second = mm::OpenFile::open(object, true, {.window_pages = settings_.read_ahead_pages, .request_pages = settings_.read_ahead_pages});
+    }
+    mm::FileObject& object = found->second->object();
+    if (object.pages() < least_pages) object.set_size(least_pages << kPageShift);
+    return found->second;
+  }
+
+  void map(mm::Process& process, const ReferenceEvent& event) {
+    mm::MmapArguments arguments;
+    arguments.address = base_of(Vpn(event.page));
+    arguments.length = ByteCount(event.pages << kPageShift);
+    arguments.prot = mm::Prot{event.protection};
+    arguments.flags = mm::kMapFixed | mm::kMapNoReserve | (event.shared ? mm::kMapShared : mm::kMapPrivate);
+    if (event.file == trace::kNoFile) {
+      arguments.flags |= mm::kMapAnonymous;
+    } else {
+      arguments.backing = file_of(event.file, event.file_page + event.pages);
+      arguments.file_offset = event.file_page << kPageShift;
+    }
+    last_ = nullptr;
+    (void)process.run([&](mm::AddressSpace& space) { return space.mmap(arguments); });
+  }
+
+  // A stream without mappings: memory is anonymous, and there when it is touched.
+  void map_around(mm::Process& process, VirtAddr address) {
+    mm::MmapArguments arguments;
+    arguments.flags = mm::kMapFixedNoReplace | mm::kMapNoReserve | mm::kMapPrivate | mm::kMapAnonymous;
+    arguments.address = VirtAddr(address.value / (kRegionPages << kPageShift) * (kRegionPages << kPageShift));
+    arguments.length = ByteCount(kRegionPages << kPageShift);
+    if (process.run([&](mm::AddressSpace& space) { return space.mmap(arguments); })) return;
+    arguments.address = address.page_base();
+    arguments.length = ByteCount(kPageSize);
+    (void)process.run([&](mm::AddressSpace& space) { return space.mmap(arguments); });
+  }
+
+  // read(2) and write(2) through the page cache: no faults, but frames.
+  bool transfer(const ReferenceEvent& event) {
+    mm::OpenFile* const file = file_of(event.file, event.page + event.pages);
+    const bool write = event.kind == ReferenceKind::file_write;
+    const mm::FileTransfer done = write ? file->write(event.page, event.pages) : file->read(event.page, event.pages);
+    outcome_.file_pages_read += done.pages_read;
+    machine_->wait_for_file(done.pages_read);
+    return done.enough_memory || killed(fmt::format("reading or writing page {} of file {}", event.page, event.file));
+  }
+
+  bool fork(mm::Pid parent, std::uint32_t child) {
+    const auto made = machine_->fork(parent);
+    if (!made) return killed(fmt::format("fork of process {}", parent));
+    if (child >= processes_.size()) processes_.resize(child + std::size_t{1}, 0);
+    processes_[child] = *made;
+    return true;
+  }
+
+  void exit(std::uint32_t number) {
+    const mm::FaultCounters counted = machine_->exit(processes_[number]);
+    outcome_.minor_faults += counted.minor;
+    outcome_.major_faults += counted.major;
+    processes_[number] = 0;
+    last_ = nullptr;
+  }
+
+  bool killed(std::string where) {
+    outcome_.out_of_memory = true;
+    outcome_.killed_at = std::move(where);
+    return false;
+  }
+
+  LimitOutcome finish() {
+    const mm::ReclaimStatistics& counted = machine_->reclaim()->statistics();
+    outcome_.evicted = counted.evicted;
+    outcome_.swapped_out = counted.swapped_out;
+    outcome_.stall_ns = counted.stalled_ns + machine_->waited_for_files_ns();
+    outcome_.peak_pages = machine_->reclaim()->limit().peak() + settings_.kernel_pages;
+    if (const mm::SwapSpace* swap = machine_->swap(); swap != nullptr) {
+      outcome_.swapped_in = swap->device().read_pages();
+      outcome_.stall_ns += swap->waited_ns();
+    }
+    outcome_.time_ns = machine_->clock().now_ns() + outcome_.references * settings_.hit_ns;
+    for (std::uint32_t number = 0; number < processes_.size(); ++number) {
+      if (processes_[number] != 0) exit(number);
+    }
+    for (auto& [name, mapping] : mappings_) outcome_.mappings.push_back(mapping);
+    std::stable_sort(outcome_.mappings.begin(), outcome_.mappings.end(),
+                     [](const MappingFaults& a, const MappingFaults& b) { return a.major > b.major; });
+    return std::move(outcome_);
+  }
+
+  trace::ReferenceSource& source_;
+  LimitSettings settings_;
+  std::unique_ptr<mm::Machine> machine_;
+  std::vector<mm::Pid> processes_;  // by the stream's number; 0: gone
+  std::unordered_map<std::uint32_t, mm::OpenFile*> files_;
+  std::unordered_map<const mm::FileObject*, std::string> path_of_;
+  std::map<std::string, MappingFaults> mappings_;
+  MappingFaults* last_ = nullptr;  // of the latest fault
+  const mm::Vma* last_vma_ = nullptr;
+  std::uint64_t last_start_ = 0, last_end_ = 0;
+  bool sees_accesses_ = false;
+  LimitOutcome outcome_;
+};
+
+}  // namespace
+
+Result<LimitOutcome> replay_limited(trace::ReferenceSource& source, const LimitSettings& settings) {
+  FL_CHECK(source.rewind());
+  return LimitedReplay(source, settings).run();
+}
+
+}  // namespace faultline::replay

@@ -1,0 +1,88 @@
+"""A memory cgroup with a limit and a swap file of one's own, on cgroup v1 or v2; both are gone afterwards, whatever happens."""
+import contextlib
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+
+
+class NotPermitted(Exception):
+    """The machine does not let us; the text says what is missing."""
+
+
+def version():
+    """Of the memory controller: 1, 2, or NotPermitted."""
+    if os.geteuid() != 0:
+        raise NotPermitted("needs root: a memory cgroup and swapon(2)")
+    if pathlib.Path("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists():
+        return 1
+    controllers = pathlib.Path("/sys/fs/cgroup/cgroup.controllers")
+    if controllers.exists() and "memory" in controllers.read_text().split():
+        return 2
+    raise NotPermitted("no memory controller below /sys/fs/cgroup")
+
+
+@contextlib.contextmanager
+def swap_file(mib, directory):
+    """A swap file; yields whether its device is rotating, which chooses the kernel's kind of read-ahead."""
+    if pathlib.Path("/proc/swaps").read_text().count("\n") > 1:
+        raise NotPermitted("the machine has swap already: its use would not be ours alone")
+    handle, path = tempfile.mkstemp(prefix="faultline-swap-", dir=directory)
+    try:
+        os.close(handle)
+        os.chmod(path, 0o600)
+        for command in (["fallocate", "-l", f"{mib}M", path], ["mkswap", path], ["swapon", path]):
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise NotPermitted(f"{command[0]} on {directory}: {done.stderr.strip()}")
+        try:
+            yield rotating(path)
+        finally:
+            subprocess.run(["swapoff", path], check=True)
+    finally:
+        os.unlink(path)
+
+
+def rotating(path):
+    device = os.stat(path).st_dev
+    sysfs = pathlib.Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve()
+    for place in (sysfs, sysfs.parent):
+        if (place / "queue/rotational").exists():
+            return (place / "queue/rotational").read_text().strip() == "1"
+    return False
+
+
+class Group:
+    """One run of a command under a limit."""
+
+    def __init__(self, name="faultline-limits"):
+        self.version = version()
+        parent = pathlib.Path("/sys/fs/cgroup/memory" if self.version == 1 else "/sys/fs/cgroup")
+        if self.version == 2:
+            (parent / "cgroup.subtree_control").write_text("+memory")
+        self.path = parent / f"{name}-{os.getpid()}"
+
+    def __enter__(self):
+        try:
+            self.path.mkdir()
+        except OSError as error:
+            raise NotPermitted(f"{self.path}: {error.strerror}") from error
+        return self
+
+    def __exit__(self, *_):
+        for _ in range(50):
+            try:
+                self.path.rmdir()
+                return
+            except OSError:
+                time.sleep(0.1)
+
+    def run(self, limit_bytes, command, **more):
+        limit = self.path / ("memory.limit_in_bytes" if self.version == 1 else "memory.max")
+        limit.write_text(str(limit_bytes) if limit_bytes else ("-1" if self.version == 1 else "max"))
+        empty = self.path / ("memory.force_empty" if self.version == 1 else "memory.reclaim")
+        with contextlib.suppress(OSError):  # what earlier runs left in the page cache is not this one's
+            empty.write_text("0" if self.version == 1 else "1G")
+        enter = lambda: (self.path / "cgroup.procs").write_text(str(os.getpid()))  # noqa: E731
+        return subprocess.run(command, preexec_fn=enter, **more)
