@@ -2,9 +2,15 @@
 import contextlib
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
 import time
+
+
+def end_cleanly():
+    """SIGTERM unwinds, so that swap and group go away."""
+    signal.signal(signal.SIGTERM, lambda *_: exit(143))
 
 
 class NotPermitted(Exception):

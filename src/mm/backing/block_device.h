@@ -13,7 +13,7 @@ struct DeviceModel {
   std::string_view name = "ssd";
   std::uint64_t read_latency_ns = 120'000;
   std::uint64_t write_latency_ns = 60'000;
-  std::uint64_t page_ns = 8'000;     // transfer of 4 KiB
+  std::uint64_t page_ns = 4'000;     // transfer of 4 KiB
   bool rotating = false;             // what queue/rotational says: chooses the kind of swap read-ahead
   bool synchronous = false;          // zram, brd: no queue, and a page nobody shares is read alone (SWP_SYNCHRONOUS_IO)
 };

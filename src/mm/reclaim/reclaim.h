@@ -27,7 +27,7 @@ struct ReclaimConfig {
   PolicyConfig settings;                           // capacity and view are filled in
   // What the processor spends, ns; the device adds its own time.
   std::uint64_t look_ns = 100;    // at one page on a list
-  std::uint64_t evict_ns = 1500;  // unmapping one and handing it to the device
+  std::uint64_t evict_ns = 8000;  // unmapping one and handing it to the device
 };
 
 struct ReclaimStatistics {
