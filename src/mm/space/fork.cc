@@ -7,7 +7,10 @@
 namespace faultline::mm {
 
 Result<std::unique_ptr<AddressSpace>, Errno> AddressSpace::fork() {
-  if (frames_.available() == 0) return fail(Errno::nomem);  // not even a root table
+  // Not even a root table? What making room for one frees is there for the table.
+  const std::optional<Pfn> probe = frames_.allocate(FrameUse::page_table);
+  if (!probe) return fail(Errno::nomem);
+  frames_.release(*probe);
   auto child = std::make_unique<AddressSpace>(frames_, profile_, layout_, limits_);
   child->brk_ = brk_;
   child->thp_disabled_ = thp_disabled_;
