@@ -9,9 +9,9 @@ PageNumbering::PageNumbering() {
   FL_ASSERT(made);
 }
 
-Result<mm::PageId> PageNumbering::add(std::uint64_t page, std::uint32_t process, std::uint64_t hash) {
-  if (pages_ == mm::kNoPage - 1) return fail(make_error("more than {} different pages", pages_));
-  if (pages_ >= slots_.size() / 3 * 2) FL_CHECK(resize(64 - shift_ + 1));
+mm::PageId PageNumbering::add(std::uint64_t page, std::uint32_t process, std::uint64_t hash) {
+  if (pages_ == mm::kNoPage - 1) return mm::kNoPage;
+  if (pages_ >= slots_.size() / 3 * 2 && !resize(64 - shift_ + 1)) return mm::kNoPage;
   find_slot(page, process, hash) = {page, process, pages_ + 1};
   return pages_++;
 }

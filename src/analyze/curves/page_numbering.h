@@ -23,9 +23,9 @@ class PageNumbering {
   PageNumbering();
 
   void prefetch(std::uint64_t hash) const { __builtin_prefetch(&slots_[hash >> shift_]); }
-  // hash is page_hash(page, process). An error: no memory for the table, or more than 2^32 - 2 pages.
-  Result<mm::PageId> number(std::uint64_t page, std::uint32_t process, std::uint64_t hash) {
-    Slot& slot = find_slot(page, process, hash);
+  // hash is page_hash(page, process). kNoPage: no memory for the table, or more than 2^32 - 2 pages.
+  mm::PageId number(std::uint64_t page, std::uint32_t process, std::uint64_t hash) {
+    const Slot& slot = find_slot(page, process, hash);
     if (slot.number != 0) [[likely]]
       return slot.number - 1;
     return add(page, process, hash);
@@ -57,7 +57,7 @@ class PageNumbering {
     while (slots_[at].number != 0 && (slots_[at].page != page || slots_[at].process != process)) at = (at + 1) & (slots_.size() - 1);
     return slots_[at];
   }
-  Result<mm::PageId> add(std::uint64_t page, std::uint32_t process, std::uint64_t hash);
+  mm::PageId add(std::uint64_t page, std::uint32_t process, std::uint64_t hash);
   Result<void> resize(unsigned bits);
 
   HugeArray<Slot> slots_;

@@ -10,12 +10,6 @@ constexpr std::size_t kAhead = 16;  // references between a prefetch and its use
 
 }  // namespace
 
-Result<mm::PageId> PageStream::number(std::uint64_t page, std::uint32_t process, std::uint64_t hash) {
-  FL_TRY(const mm::PageId number, numbering_.number(page, process, hash));
-  if (!sample_.all() && number == sample_hashes_.size()) sample_hashes_.push_back(page_hash(page, process, sample_.salt + 1));
-  return number;
-}
-
 ReferencePages::ReferencePages(trace::ReferenceSource& source, PageSample sample) : PageStream(sample), source_(&source), buffer_(kBatch) {}
 
 Result<PageBatch> ReferencePages::next() {
@@ -39,8 +33,9 @@ Result<PageBatch> ReferencePages::next() {
 Result<void> ReferencePages::take(const trace::ReferenceEvent& event) {
   if (trace::is_touch(event.kind)) {
     ++references_;
-    if (!sample_.all() && page_hash(event.page, event.process, sample_.salt + 1) >= sample_.below) return {};
-    FL_TRY(const mm::PageId page, number(event.page, event.process, page_hash(event.page, event.process)));
+    if (!sample_.all() && sample_hash(event.page, event.process, sample_.salt) >= sample_.below) return {};
+    const mm::PageId page = number(event.page, event.process, page_hash(event.page, event.process));
+    if (page == mm::kNoPage) return fail(table_full());
     push(page, event.kind == trace::ReferenceKind::write ? PageEvent::write : PageEvent::read);
   } else if (event.kind == trace::ReferenceKind::unmap || event.kind == trace::ReferenceKind::discard) {
     take_away(event.process, event.page, event.pages);
@@ -81,14 +76,15 @@ Result<PageBatch> KeyPages::next() {
     std::size_t taken = 0;
     for (const std::uint64_t key : batch) {
       sampled_[taken] = key;
-      taken += page_hash(key, 0, sample_.salt + 1) < sample_.below;
+      taken += sample_hash(key, 0, sample_.salt) < sample_.below;
     }
     batch = std::span<const std::uint64_t>(sampled_.data(), taken);
   } while (batch.empty() && references_ < keys_.size());
   for (std::size_t i = 0; i < batch.size(); ++i) hashes_[i] = page_hash(batch[i], 0);
   for (std::size_t i = 0; i < batch.size(); ++i) {
     if (i + kAhead < batch.size()) numbering_.prefetch(hashes_[i + kAhead]);
-    FL_TRY(pages_[i], number(batch[i], 0, hashes_[i]));
+    pages_[i] = number(batch[i], 0, hashes_[i]);
+    if (pages_[i] == mm::kNoPage) return fail(table_full());
   }
   return PageBatch{std::span<const mm::PageId>(pages_).first(batch.size()), std::span<const PageEvent>(events_).first(batch.size())};
 }

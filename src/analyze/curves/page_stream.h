@@ -19,7 +19,16 @@ struct PageBatch {
   std::span<const PageEvent> events;  // as many
 };
 
-// Which pages are looked at: those whose hash is below a bound, so all references of a page or none (spatially hashed sampling).
+// What decides whether a page is in a sample. Not a hash that scatters: within 4096 neighbours (16 MiB) it runs round the circle by the
+// golden ratio, so that of any run of pages the sample has its share to within one or two (a Weyl sequence), and each such region starts
+// at a place of its own. Neighbours are used alike, and a sample that takes evenly from all regions errs several times less than one
+// drawn by lot; where page numbers mean nothing (hashed ids) it is as good as lots. Regions are short because a stride that is a
+// Fibonacci number moves slowly round the circle: it must not see much of one region.
+constexpr std::uint64_t sample_hash(std::uint64_t page, std::uint32_t process, std::uint64_t salt) {
+  return page * 0x9e3779b97f4a7c15 + page_hash(page >> 12, process, salt + 1);
+}
+
+// Which pages are looked at: those whose sample hash is below a bound, so all references of a page or none (spatial sampling).
 struct PageSample {
   static constexpr std::uint64_t kAll = ~std::uint64_t{0};
   std::uint64_t below = kAll;
@@ -48,11 +57,17 @@ class PageStream {
   const PageSample& sample() const { return sample_; }
   // From the next batch on only pages whose sample hash is below this.
   void narrow(std::uint64_t below) { sample_.below = below; }
-  // What decides whether the page is in a sample; only where not all pages are.
-  std::uint64_t sample_hash(mm::PageId page) const { return sample_hashes_[page]; }
+  // What decided that the page is in the sample; only where not all pages are.
+  std::uint64_t hash_in_sample(mm::PageId page) const { return sample_hashes_[page]; }
 
  protected:
-  Result<mm::PageId> number(std::uint64_t page, std::uint32_t process, std::uint64_t hash);
+  // kNoPage: table_full() is the answer to give.
+  mm::PageId number(std::uint64_t page, std::uint32_t process, std::uint64_t hash) {
+    const mm::PageId number = numbering_.number(page, process, hash);
+    if (!sample_.all() && number == sample_hashes_.size()) sample_hashes_.push_back(sample_hash(page, process, sample_.salt));
+    return number;
+  }
+  Error table_full() const { return make_error("no memory for a table of more than {} different pages", pages()); }
 
   PageSample sample_;
   PageNumbering numbering_;

@@ -10,7 +10,7 @@ void FixedSizeShards::feed(const PageBatch& batch, PageStream& stream) {
   sample_ = stream.sample();
   for (std::size_t i = 0; i < batch.pages.size(); ++i) {
     if (batch.events[i] == PageEvent::gone) stack_.take_away(batch.pages[i]);
-    else touch(batch.pages[i], stream.sample_hash(batch.pages[i]));
+    else touch(batch.pages[i], stream.hash_in_sample(batch.pages[i]));
   }
   stream.narrow(sample_.below);
 }
