@@ -174,7 +174,24 @@ std::optional<double> Verification::rss_error() const {
 
 namespace {
 
-Verification put_beside(const Program& program, Verification v, const Prediction& twin, const Prediction& own);
+Verification put_beside(const Program& program, Verification v, const Prediction& twin, const Prediction& own) {
+  v.events = program.events.size() - program.first_own_event();
+  v.calls_compared = program.calls_exact;
+  v.prediction = own;
+  const Observed& seen = program.observed;
+  v.faults_compared = seen.faults;
+  v.heap_minor = {twin.heap_minor, seen.heap_minor};
+  v.mmapped_minor = {twin.mmapped_minor, seen.mmapped_minor};
+  v.thread_heap_minor = {twin.thread_heap_minor, seen.thread_heap_minor};
+  v.rest_minor = {seen.rest_minor, seen.rest_minor};
+  v.minor = {twin.minor_faults(), seen.minor()};
+  v.major = {twin.major_faults, seen.major()};
+  v.rss_compared = seen.rss_peak_bytes != 0;
+  v.rss_peak = {twin.rss_peak_bytes, seen.rss_peak_bytes_at(twin.peak_time)};
+  v.rss_peak_resolution_bytes = seen.rss_peak_resolution_bytes;
+  v.rss_end = {twin.rss_end_bytes, seen.rss_end_bytes};
+  return v;
+}
 
 // What is replayed for verify: the recorded placement, touches that no recorded fault told.
 ReplayPlan plan_of(Comparison& comparison) {
@@ -210,28 +227,5 @@ std::optional<Verification> verify_until(const Program& program, const std::func
   if (!twin || !own) return std::nullopt;
   return put_beside(program, std::move(v), *twin, *own);
 }
-
-namespace {
-
-Verification put_beside(const Program& program, Verification v, const Prediction& twin, const Prediction& own) {
-  v.events = program.events.size() - program.first_own_event();
-  v.calls_compared = program.calls_exact;
-  v.prediction = own;
-  const Observed& seen = program.observed;
-  v.faults_compared = seen.faults;
-  v.heap_minor = {twin.heap_minor, seen.heap_minor};
-  v.mmapped_minor = {twin.mmapped_minor, seen.mmapped_minor};
-  v.thread_heap_minor = {twin.thread_heap_minor, seen.thread_heap_minor};
-  v.rest_minor = {seen.rest_minor, seen.rest_minor};
-  v.minor = {twin.minor_faults(), seen.minor()};
-  v.major = {twin.major_faults, seen.major()};
-  v.rss_compared = seen.rss_peak_bytes != 0;
-  v.rss_peak = {twin.rss_peak_bytes, seen.rss_peak_bytes_at(twin.peak_time)};
-  v.rss_peak_resolution_bytes = seen.rss_peak_resolution_bytes;
-  v.rss_end = {twin.rss_end_bytes, seen.rss_end_bytes};
-  return v;
-}
-
-}  // namespace
 
 }  // namespace faultline::replay

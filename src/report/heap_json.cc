@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "report/name_json.h"
+
 namespace faultline::report {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 void put(Json& json, std::string_view name, const heap::Bytes& bytes) {
   json[fmt::format("{}_bytes", name)] = bytes.bytes;
@@ -68,11 +68,6 @@ Json moment_json(const analyze::HeapMomentState& moment) {
 }
 
 }  // namespace
-
-Json name_json(const analyze::SiteName& name) {
-  return {{"function", name.function}, {"file", text_or_null(name.file)},   {"line", name.line > 0 ? Json(name.line) : Json(nullptr)},
-          {"module", text_or_null(name.module)}, {"via", text_or_null(name.via)}, {"callers", name.callers}};
-}
 
 Json heap_json(const analyze::HeapMoments& heap) {
   Json json = {{"why_not", text_or_null(heap.why_not)}, {"addresses_matched", heap.addresses_matched}, {"addresses_total", heap.addresses_total}};

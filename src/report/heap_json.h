@@ -7,7 +7,6 @@
 
 namespace faultline::report {
 
-nlohmann::ordered_json name_json(const analyze::SiteName& name);
 nlohmann::ordered_json heap_json(const analyze::HeapMoments& heap);
 
 }  // namespace faultline::report

@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include "report/heap_json.h"
+#include "report/name_json.h"
 
 namespace faultline::report {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 Json touches_json(const std::vector<analyze::TouchSummary>& touches) {
   Json rows = Json::array();

@@ -41,6 +41,7 @@ class ReverseMap {
   // try_to_unmap(): every entry becomes a swap entry of that slot. Returns how many there were.
   virtual std::uint32_t swap_out(Pfn pfn, SwapSlot slot) = 0;
   virtual void forget(Pfn pfn) = 0;  // the same for a file's page: the entries go
+  virtual void prefetch(Pfn pfn) const = 0;  // its entry will be looked at; changes nothing
   virtual void split_huge(Pfn pfn) = 0;  // where a huge page maps it, 512 entries do afterwards
 };
 

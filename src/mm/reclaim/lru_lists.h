@@ -28,6 +28,7 @@ class LruLists {
   std::uint64_t size(Lru lru) const { return list(lru).size(); }
   std::uint64_t total() const { return size(Lru::inactive_anon) + size(Lru::active_anon) + size(Lru::inactive_file) + size(Lru::active_file); }
   PageId oldest(Lru lru) const { return list(lru).oldest(); }
+  PageId newer(PageId page) const { return links_[page].newer; }  // on its list
   bool listed(PageId page) const { return states_[page].listed; }
   Lru lru(PageId page) const { return states_[page].lru; }
 

@@ -54,6 +54,8 @@ class PageView {
   virtual unsigned accessed_entries(PageId page) { return test_and_clear_accessed(page) ? 1 : 0; }
   virtual bool locked(PageId) const { return false; }      // mlocked: never a victim
   virtual bool executable(PageId) const { return false; }  // mapped by code
+  // These will be asked about next: what is known of them may be pulled into the processor's cache. It changes nothing.
+  virtual void prefetch(std::span<const PageId>) const {}
 };
 
 enum class Eviction : std::uint8_t {

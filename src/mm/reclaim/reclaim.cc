@@ -100,6 +100,12 @@ unsigned Reclaim::accessed_entries(PageId page) {
   return entries_.test_and_clear_accessed(frame_of_[page]);
 }
 
+// Frames first, then the entries they lead to: a look at a page that lies anywhere costs two cache misses, which overlap this way.
+void Reclaim::prefetch(std::span<const PageId> pages) const {
+  for (const PageId page : pages) __builtin_prefetch(&frames_.at(frame_of_[page]));
+  for (const PageId page : pages) entries_.prefetch(frame_of_[page]);
+}
+
 bool Reclaim::dirty(PageId page) const {
   const Frame& frame = frames_.at(frame_of_[page]);
   if (entries_.dirty(frame_of_[page])) return true;

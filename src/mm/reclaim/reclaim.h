@@ -66,6 +66,7 @@ class Reclaim final : public FrameObserver, public PageView, public Evictor {
   PageKind kind(PageId page) const override;
   bool locked(PageId page) const override { return entries_.locked(frame_of_[page]); }
   bool executable(PageId page) const override { return entries_.executable(frame_of_[page]); }
+  void prefetch(std::span<const PageId> pages) const override;
   // --- Evictor ---
   Eviction evict(PageId page) override { return evict(page, true); }
   Eviction evict_now(PageId page) override { return evict(page, false); }

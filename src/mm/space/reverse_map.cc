@@ -60,6 +60,11 @@ void SpaceReverseMap::forget(Pfn pfn) {
   for_each_user_that_may_go(pfn, [](const FrameUser& user) { user.space->forget_entry(user.vpn); });
 }
 
+void SpaceReverseMap::prefetch(Pfn pfn) const {
+  const Frame& frame = frames_.at(pfn);
+  if (frame.users > 0) __builtin_prefetch(frame.user.space->page_table().entry(frame.user.vpn), 1);
+}
+
 void SpaceReverseMap::split_huge(Pfn pfn) {
   for_each_user_that_may_go(pfn, [](const FrameUser& user) { user.space->split_huge_entry(user.vpn); });
 }

@@ -16,6 +16,7 @@ class SpaceReverseMap final : public ReverseMap {
   bool executable(Pfn pfn) const override;
   std::uint32_t swap_out(Pfn pfn, SwapSlot slot) override;
   void forget(Pfn pfn) override;
+  void prefetch(Pfn pfn) const override;
   void split_huge(Pfn pfn) override;
 
  private:

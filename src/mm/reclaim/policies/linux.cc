@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <span>
 
 #include "mm/reclaim/lru_lists.h"
 #include "mm/reclaim/policy.h"
@@ -51,6 +52,7 @@ class LinuxTwoList final : public Policy {
   std::uint64_t shrink_list(Scan& scan, Lru lru, std::uint64_t pages);
   std::uint64_t shrink_inactive(Scan& scan, PageKind kind, std::uint64_t pages);
   void shrink_active(PageKind kind, std::uint64_t pages);
+  void prefetch_oldest(Lru lru, std::uint64_t pages) const;
   enum class Look : std::uint8_t { reclaim, keep, activate };
   Look look_at(PageId page, PageKind kind);
 
@@ -166,6 +168,7 @@ std::uint64_t LinuxTwoList::shrink_inactive(Scan& scan, PageKind kind, std::uint
   const Lru active = lru_of(kind, true);
   scan.evictor.settle();
   const std::uint64_t looks = std::min(pages, lists_.size(inactive));
+  prefetch_oldest(inactive, looks);
   std::uint64_t freed = 0, written = 0;
   for (std::uint64_t i = 0; i < looks && lists_.size(inactive) > 0; ++i) {
     const PageId page = lists_.oldest(inactive);
@@ -200,10 +203,22 @@ std::uint64_t LinuxTwoList::shrink_inactive(Scan& scan, PageKind kind, std::uint
   return freed;
 }
 
+void LinuxTwoList::prefetch_oldest(Lru lru, std::uint64_t pages) const {
+  std::array<PageId, kBatch> oldest;
+  const std::size_t count = std::min<std::size_t>(pages, oldest.size());
+  PageId page = lists_.oldest(lru);
+  for (std::size_t i = 0; i < count; ++i) {
+    oldest[i] = page;
+    page = lists_.newer(page);
+  }
+  view_.prefetch(std::span(oldest).first(count));
+}
+
 // Accessed or not, they go to the inactive list; only code that ran stays.
 void LinuxTwoList::shrink_active(PageKind kind, std::uint64_t pages) {
   const Lru active = lru_of(kind, true);
   const std::uint64_t looks = std::min(pages, lists_.size(active));
+  prefetch_oldest(active, looks);
   std::uint64_t rotated = 0;
   for (std::uint64_t i = 0; i < looks; ++i) {
     const PageId page = lists_.oldest(active);
