@@ -12,6 +12,15 @@
 
 namespace faultline::heap {
 
+inline constexpr std::uint64_t kConsolidationThreshold = 64 * 1024;  // FASTBIN_CONSOLIDATION_THRESHOLD: a smaller free never trims
+
+// How much of a top goes when it is trimmed to `pad` (systrim, heap_trim). It wraps for a top of 32 bytes: glibc then grows the heap by a
+// page.
+constexpr std::uint64_t trimmable(std::uint64_t top_size, std::uint64_t pad, std::uint64_t granularity) {
+  const std::uint64_t area = top_size - kMinChunk - 1;
+  return area <= pad ? 0 : align_down(area - pad, granularity);
+}
+
 template <MemoryProvider Memory>
 class Arena {
  public:
@@ -122,7 +131,6 @@ class Arena {
   Address move_break(std::int64_t by);  // the old break, or 0 when it failed (glibc's MORECORE)
   void advise_huge(Address start, std::uint64_t size);
   bool trim_top(std::uint64_t pad);
-  static std::uint64_t trimmable(std::uint64_t top_size, std::uint64_t pad, std::uint64_t granularity);
   // arena_heaps.h
   bool grow_in_heaps(Tcache* tcache, std::uint64_t nb);
   void fence_off_heap(Tcache* tcache, Address old_top, std::uint64_t old_size);

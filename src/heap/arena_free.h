@@ -5,8 +5,6 @@
 
 namespace faultline::heap {
 
-inline constexpr std::uint64_t kConsolidationThreshold = 64 * 1024;
-
 // Joins a chunk with its free neighbours. Into the top if that is next, else to the head of a list.
 template <MemoryProvider Memory>
 std::uint64_t Arena<Memory>::merge(Address chunk, std::uint64_t size, Filing filing) {

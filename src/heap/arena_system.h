@@ -145,13 +145,6 @@ void Arena<Memory>::fence_off(Tcache* tcache, Address old_top, std::uint64_t old
   if (size >= kMinChunk) free(tcache, old_top);
 }
 
-// How much of a top goes when it is trimmed to `pad`.
-template <MemoryProvider Memory>
-std::uint64_t Arena<Memory>::trimmable(std::uint64_t top_size, std::uint64_t pad, std::uint64_t granularity) {
-  const std::uint64_t area = top_size - kMinChunk - 1;  // wraps for a top of 32 bytes: glibc then grows the heap by a page
-  return area <= pad ? 0 : align_down(area - pad, granularity);
-}
-
 template <MemoryProvider Memory>
 bool Arena<Memory>::trim_top(std::uint64_t pad) {
   if (top_ == 0) return false;

@@ -5,14 +5,6 @@
 namespace faultline::heap {
 namespace {
 
-constexpr std::uint64_t kLeastFreed = 64 * 1024;  // FASTBIN_CONSOLIDATION_THRESHOLD: a smaller free never trims
-
-// What systrim() takes from a top of this size. It wraps for 32 bytes: then the heap grows by a page.
-std::uint64_t excess(std::uint64_t top_size, std::uint64_t pad, std::uint64_t granularity) {
-  const std::uint64_t area = top_size - kMinChunk - 1;
-  return area <= pad ? 0 : align_down(area - pad, granularity);
-}
-
 std::uint64_t granularity(const Settings& settings) { return settings.huge_page != 0 ? settings.huge_page : kPageSize; }
 
 bool break_can_fall(const HeapImage& image, const ImagePiece& piece) {
@@ -49,7 +41,7 @@ std::uint64_t heaps_after_free(const HeapImage& image, const ImagePiece* piece, 
     top = next;
   }
   const std::uint64_t size = piece->end - top;
-  return size < settings.trim_threshold || size <= kMinChunk ? gone : gone + excess(size, settings.top_pad, kPageSize);
+  return size < settings.trim_threshold || size <= kMinChunk ? gone : gone + trimmable(size, settings.top_pad, kPageSize);
 }
 
 }  // namespace
@@ -62,15 +54,15 @@ AddressRange whole_pages(const AddressRange& chunk) {
 
 std::int64_t break_drop(const HeapImage& image, const ImagePiece& piece, Address top) {
   if (piece.arena != kMainArena || top == 0 || !break_can_fall(image, piece)) return 0;
-  return static_cast<std::int64_t>(excess(piece.end - top, 0, granularity(image.settings)));
+  return static_cast<std::int64_t>(trimmable(piece.end - top, 0, granularity(image.settings)));
 }
 
 std::uint64_t fall_after_free(const HeapImage& image, const ImagePiece& piece, Address from) {
   const std::uint64_t size = piece.end - from;
-  if (size < kLeastFreed) return 0;
+  if (size < kConsolidationThreshold) return 0;
   if (piece.arena != kMainArena) return heaps_after_free(image, &piece, from);
   if (size < image.settings.trim_threshold || !break_can_fall(image, piece)) return 0;
-  return excess(size, image.settings.top_pad, granularity(image.settings));
+  return trimmable(size, image.settings.top_pad, granularity(image.settings));
 }
 
 }  // namespace faultline::heap
