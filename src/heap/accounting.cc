@@ -11,7 +11,7 @@ namespace {
 class PieceAccount {
  public:
   PieceAccount(const HeapImage& image, const ImagePiece& piece, ArenaAccount& account)
-      : piece_(piece), account_(account), trimmed_(trim(image, piece, [](const ImageChunk& chunk) { return is_free(chunk.use); })) {}
+      : piece_(piece), account_(account), trimmed_(trim(image, piece, [](const ImageChunk& chunk) { return is_free(chunk.use); })), gone_(trimmed_) {}
 
   void add() {
     add_range(Part::own, piece_.start, piece_.first);
@@ -23,14 +23,14 @@ class PieceAccount {
     FL_ASSERT(at == piece_.end);
     for (const AddressRange& range : trimmed_.pages) account_.trim_pages += {range.bytes(), piece_.resident_bytes(range.start, range.end)};
     account_.trim_break_drop += trimmed_.break_drop;
-    account_.trim_break_resident += piece_.resident_bytes(lowered_break(), piece_.end);
+    account_.trim_break_resident += piece_.resident_bytes(trimmed_.end, piece_.end);
   }
 
  private:
   const ImagePiece& piece_;
   ArenaAccount& account_;
   const Trimmed trimmed_;
-  std::size_t next_range_ = 0;  // the first of trimmed_.pages that does not end below the chunk at hand
+  GonePart gone_;
 
   void add_range(Part part, Address from, Address to) { account_[part] += {to - from, piece_.resident_bytes(from, to)}; }
 
@@ -69,28 +69,16 @@ class PieceAccount {
   }
 
   void add_bin(Address at, Address end) {
-    while (next_range_ < trimmed_.pages.size() && trimmed_.pages[next_range_].end <= at) ++next_range_;
-    Address from = end, to = end;  // what goes back; a chunk is part of one free chunk, so of one range
-    if (next_range_ < trimmed_.pages.size() && trimmed_.pages[next_range_].start < end) {
-      from = std::max(at, trimmed_.pages[next_range_].start);
-      to = std::min(end, trimmed_.pages[next_range_].end);
-    }
-    const Address break_to = lowered_break();
-    const Address kept_end = std::clamp(break_to, at, end);  // below top, with fastbins between
-    add_range(Part::pinned, at, std::min(from, kept_end));
-    add_range(Part::trimmable, from, to);
-    if (from < end) add_range(Part::pinned, to, end);
-    else add_range(Part::trimmable, kept_end, end);
+    const AddressRange gone = gone_.of({at, end});
+    add_range(Part::pinned, at, gone.start);
+    add_range(Part::trimmable, gone.start, gone.end);
+    add_range(Part::pinned, gone.end, end);
   }
 
   void add_top(Address at, Address end) {
-    const Address kept_end = std::clamp(lowered_break(), at, end);
-    add_range(Part::top_kept, at, kept_end);
-    add_range(Part::top_trimmable, kept_end, end);
-  }
-
-  Address lowered_break() const {
-    return trimmed_.break_drop > 0 ? piece_.end - static_cast<std::uint64_t>(trimmed_.break_drop) : piece_.end;
+    const AddressRange gone = gone_.of({at, end});
+    add_range(Part::top_kept, at, gone.start);
+    add_range(Part::top_trimmable, gone.start, gone.end);
   }
 };
 

@@ -42,6 +42,7 @@ struct ImagePiece : HeapPiece {
     }
     return sum;
   }
+  Address top() const { return end - chunks.back().size; }  // of a piece that holds it
   bool holds_top() const { return !chunks.empty() && chunks.back().use == ChunkUse::top; }
 };
 

@@ -62,7 +62,7 @@ class Barrier {
 // Down from top, as long as less is in use than would be won: a heap full of data is no pin.
 void add_end_pins(const HeapImage& image, const ImagePiece& piece, std::vector<EndPin>& pins) {
   std::size_t i = piece.chunks.size() - 1;
-  Address at = piece.end - piece.chunks[i].size;
+  Address at = piece.top();
   while (i > 0 && free_in_arena(piece.chunks[i - 1])) at -= piece.chunks[--i].size;  // fastbins: part of top by the next consolidation
   Barrier barrier;
   Bytes held;
@@ -111,8 +111,7 @@ void add_end_pins(const HeapImage& image, const ImagePiece& piece, std::vector<E
   if (!barrier.any_live()) {
     close_caches();
   } else if (piece.before != 0) {  // without them this heap goes away, with all it has open
-    const std::uint64_t top = piece.chunks.back().size;
-    held += {top, piece.resident_bytes(piece.end - top, piece.end)};
+    held += {piece.end - piece.top(), piece.resident_bytes(piece.top(), piece.end)};
     if (held.bytes >= kLeastHeld) close(barrier, held, piece.first);
   }
   found.resize(worth);
@@ -123,16 +122,14 @@ std::vector<PagePin> page_pins(const HeapImage& image) {
   PageShares shares;
   for (const ImagePiece& piece : image.pieces) {
     const Trimmed trimmed = trim(image, piece, free_in_arena);
-    const Address end = trimmed.break_drop > 0 ? piece.end - static_cast<std::uint64_t>(trimmed.break_drop) : piece.end;
-    auto next = trimmed.pages.begin();
+    GonePart gone(trimmed);
     Address at = piece.first;
     for (const ImageChunk& chunk : piece.chunks) {
       const Address above = at + chunk.size;
       if (chunk.use == ChunkUse::bin) {
-        while (next != trimmed.pages.end() && next->end <= at) ++next;
-        const AddressRange gone = next != trimmed.pages.end() && next->start < above ? *next : AddressRange{above, above};
-        shares.held(piece, at, std::min(std::max(at, gone.start), std::max(at, end)));
-        shares.held(piece, std::min(above, gone.end), above);
+        const AddressRange part = gone.of({at, above});
+        shares.held(piece, at, part.start);
+        shares.held(piece, part.end, above);
       } else if (chunk.use != ChunkUse::fastbin) {
         shares.used(at, chunk);
       }
@@ -172,7 +169,7 @@ class Weighing {
     return sum;
   }
   static Address top_now(const ImagePiece& piece) {  // once the fastbins are merged
-    Address top = piece.end - piece.chunks.back().size;
+    Address top = piece.top();
     for (std::size_t i = piece.chunks.size() - 1; i > 0 && free_in_arena(piece.chunks[i - 1]); --i) top -= piece.chunks[i - 1].size;
     return top;
   }

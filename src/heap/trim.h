@@ -2,6 +2,9 @@
 // malloc/malloc.c: malloc_consolidate, mtrim, systrim; malloc/arena.c: heap_trim.
 #pragma once
 
+#include <algorithm>
+#include <vector>
+
 #include "heap/heap_image.h"
 
 namespace faultline::heap {
@@ -22,6 +25,24 @@ struct Trimmed {
   std::vector<AddressRange> pages;  // madvise(MADV_DONTNEED), low to high
   Address top = 0;                  // where it begins once the fastbins are merged; 0: it is not in this piece
   std::int64_t break_drop = 0;      // bytes; negative: the smallest top of all makes malloc_trim grow the heap
+  Address end = 0;                  // of what the piece keeps
+};
+
+// Which part of a free chunk goes back, or of a top. Chunks are asked about from low to high.
+class GonePart {
+ public:
+  explicit GonePart(const Trimmed& trimmed) : trimmed_(trimmed) {}
+  AddressRange of(const AddressRange& chunk) {  // empty, at its end, if nothing goes
+    const std::vector<AddressRange>& pages = trimmed_.pages;
+    while (next_ < pages.size() && pages[next_].end <= chunk.start) ++next_;
+    if (next_ < pages.size() && pages[next_].start < chunk.end)  // a chunk is part of one free chunk, so of one range
+      return {std::max(chunk.start, pages[next_].start), std::min(chunk.end, pages[next_].end)};
+    return {std::clamp(trimmed_.end, chunk.start, chunk.end), chunk.end};
+  }
+
+ private:
+  const Trimmed& trimmed_;
+  std::size_t next_ = 0;
 };
 
 // run(FreeRun) for each, low to high; without one for a top that has nothing free below it.
@@ -60,12 +81,13 @@ std::int64_t break_drop(const HeapImage& image, const ImagePiece& piece, Address
 template <class Free>
 Trimmed trim(const HeapImage& image, const ImagePiece& piece, Free free) {
   Trimmed result;
-  if (piece.holds_top()) result.top = piece.end - piece.chunks.back().size;
+  if (piece.holds_top()) result.top = piece.top();
   for_each_free_run(piece, free, [&](const FreeRun& run) {
     if (run.reaches_top) result.top = run.range.start;
     else if (const AddressRange pages = whole_pages(run.range); pages.bytes() > 0) result.pages.push_back(pages);
   });
   result.break_drop = break_drop(image, piece, result.top);
+  result.end = piece.end - static_cast<std::uint64_t>(std::max<std::int64_t>(result.break_drop, 0));
   return result;
 }
 
