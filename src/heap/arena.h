@@ -138,10 +138,8 @@ class Arena {
   bool drop_last_heap(std::uint64_t pad);
 
   template <class F>
-  void note(F f) const {  // f(OutcomeBox&), where one is kept
-    if constexpr (!trusts_headers<Memory>) {
-      if (settings_.box != nullptr) [[unlikely]] f(*settings_.box);
-    }
+  void note(F f) const {
+    note_in_box<Memory>(settings_, f);
   }
   std::uint64_t granularity() const { return settings_.huge_page != 0 ? settings_.huge_page : memory_.page_size(); }
 

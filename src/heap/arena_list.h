@@ -162,9 +162,7 @@ class ArenaList {
   // The limit is found once: arena_max if it is set, else from the first time on that there are more than arena_test.
   bool may_create() {
     const Settings& settings = common_.settings;
-    if constexpr (!trusts_headers<Memory>) {
-      if (settings.box != nullptr) settings.box->arena_limit_asked();
-    }
+    note_in_box<Memory>(settings, [](OutcomeBox& box) { box.arena_limit_asked(); });
     if (limit_ == 0) {
       if (settings.arena_max != 0) limit_ = settings.arena_max;
       else if (counted_ > settings.arena_test) limit_ = cpus_ >= 1 ? cpus_ * 8 : 16;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "heap/memory_provider.h"
 #include "heap/settings.h"
 
 namespace faultline::heap {
@@ -117,5 +118,13 @@ class OutcomeBox {
   std::uint64_t largest_freed_ = 0;  // mapped chunks that adaptation would have looked at
   bool adapted_ = false, frozen_by_program_ = false, arena_limit_asked_ = false;
 };
+
+// f(OutcomeBox&), where one is kept.
+template <typename Memory, class F>
+void note_in_box(const Settings& settings, F f) {
+  if constexpr (!trusts_headers<Memory>) {
+    if (settings.box != nullptr) [[unlikely]] f(*settings.box);
+  }
+}
 
 }  // namespace faultline::heap

@@ -53,15 +53,11 @@ class Tcache {
   // For the box of settings with the same outcome: where the cache had no place.
   template <MemoryProvider Memory>
   static void note_no_list(const Settings& settings, std::uint64_t i) {
-    if constexpr (!trusts_headers<Memory>) {
-      if (settings.box != nullptr && i >= settings.tcache_bins && i < kTcacheBins) settings.box->no_cache_list(i);
-    }
+    if (i >= settings.tcache_bins && i < kTcacheBins) note_in_box<Memory>(settings, [&](OutcomeBox& box) { box.no_cache_list(i); });
   }
   template <MemoryProvider Memory>
   static void note_full(const Settings& settings) {
-    if constexpr (!trusts_headers<Memory>) {
-      if (settings.box != nullptr) settings.box->cache_list_full(settings);
-    }
+    note_in_box<Memory>(settings, [&](OutcomeBox& box) { box.cache_list_full(settings); });
   }
 
   template <MemoryProvider Memory>

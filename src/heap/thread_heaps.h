@@ -101,9 +101,7 @@ class ThreadHeaps {
   Address open_in_pages(ArenaId arena, std::uint64_t size, std::uint64_t page, bool explicitly) {
     const std::uint64_t whole = heap_bytes();
     const std::uint64_t least = settings_.explicit_huge_page != 0 ? settings_.explicit_huge_page : kThreadHeapLeast;
-    if constexpr (!trusts_headers<Memory>) {
-      if (settings_.box != nullptr) settings_.box->top_padded(settings_);
-    }
+    note_in_box<Memory>(settings_, [&](OutcomeBox& box) { box.top_padded(settings_); });
     if (size + settings_.top_pad < least) size = least;
     else if (size + settings_.top_pad <= whole) size += settings_.top_pad;
     else if (size > whole) return 0;
