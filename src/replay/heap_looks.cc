@@ -11,7 +11,7 @@ bool by_address(const std::pair<heap::Address, heap::BlockFacts>& x, const std::
 
 LiveBlocks::LiveBlocks(const Program& program, std::size_t events, const std::vector<Slot>& slots) {
   std::vector<heap::OwnerId> owners(slots.size(), heap::kNoOwner);
-  const std::size_t own = program.forks.empty() ? 0 : program.forks.back().event;
+  const std::size_t own = program.first_own_event();
   for (std::size_t i = 0; i < events; ++i) {
     const Event& event = program.events[i];
     if (event.op != trace::HeapOp::free && event.slot != kNoSlot) owners[event.slot] = i < own ? kInherited : event.stack;

@@ -16,7 +16,7 @@ struct Slot {  // a place in the replayer's table of live blocks
   std::uint64_t size = 0;
 };
 
-// Of a block that a forked process inherited: the stack it came from is its parent's.
+// Of a block that a forked process inherited: an ancestor's call, not one of its own.
 inline constexpr heap::OwnerId kInherited = heap::kNoOwner - 1;
 
 // What the program knows of the blocks alive after so many events.
