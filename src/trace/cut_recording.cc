@@ -45,14 +45,6 @@ class CutRecording final : public Recording {
   std::uint64_t complete_until_ns() const override { return std::min(until_ns_, whole_->complete_until_ns()); }
   std::unique_ptr<HeapEventReader> heap_events(Pid pid) override { return std::make_unique<CutReader>(whole_->heap_events(pid), until_ns_); }
 
-  std::uint64_t heap_event_count(Pid pid) override {
-    const auto reader = heap_events(pid);
-    HeapEvent event;
-    std::uint64_t count = 0;
-    while (reader->next(event)) ++count;
-    return count;
-  }
-
   std::vector<MemoryCall> calls(Pid pid) override {
     return up_to_end(whole_->calls(pid), [](const MemoryCall& call) { return call.end_ns; });
   }

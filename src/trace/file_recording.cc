@@ -47,6 +47,14 @@ Result<std::unique_ptr<Recording>> Recording::open(const std::string& path) {
   return std::unique_ptr<Recording>(std::move(recording));
 }
 
+std::uint64_t Recording::heap_event_count(Pid pid) {
+  const auto reader = heap_events(pid);
+  HeapEvent event;
+  std::uint64_t count = 0;
+  while (reader->next(event)) ++count;
+  return count;
+}
+
 const ProcessInfo* Recording::process(Pid pid) const {
   for (const ProcessInfo& process : processes()) {
     if (process.pid == pid) return &process;

@@ -80,13 +80,6 @@ class Line final : public Recording {
   std::uint64_t complete_until_ns() const override { return whole_.complete_until_ns(); }
 
   std::unique_ptr<HeapEventReader> heap_events(Pid) override { return std::make_unique<LineReader>(whole_, line_); }
-  std::uint64_t heap_event_count(Pid pid) override {
-    const auto reader = heap_events(pid);
-    HeapEvent event;
-    std::uint64_t count = 0;
-    while (reader->next(event)) ++count;
-    return count;
-  }
   std::vector<MemoryCall> calls(Pid) override {
     return along(&Recording::calls_of_all_images, [](const MemoryCall& call) { return call.begin_ns; });
   }

@@ -57,7 +57,7 @@ class Recording {
   virtual std::uint64_t complete_until_ns() const { return kToTheEnd; }
 
   virtual std::unique_ptr<HeapEventReader> heap_events(Pid pid) = 0;
-  virtual std::uint64_t heap_event_count(Pid pid) = 0;  // decodes once, then remembered
+  virtual std::uint64_t heap_event_count(Pid pid);  // here: by reading all of them
   virtual std::vector<MemoryCall> calls(Pid pid) = 0;    // by begin_ns
   virtual std::vector<FaultEvent> faults(Pid pid) = 0;   // by time_ns
   virtual std::vector<TouchObservation> touches(Pid pid) = 0;  // by time_ns
