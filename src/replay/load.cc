@@ -103,7 +103,8 @@ class Loader {
   HeapPages heap_pages_;
   ThreadArenas arenas_;
   FaultTouches fault_touches_;
-  AddressMap<LiveBlock> live_;
+  AddressMap<std::uint32_t> live_;  // slots
+  std::vector<LiveBlock> blocks_;   // by slot
   std::deque<std::uint32_t> free_slots_;
   EventTimes times_;  // of programs with threads
   std::vector<ChunkSpan> spans_;
@@ -158,9 +159,9 @@ class Loader {
 
   // The block at `address` goes away; its slot, or kNoSlot if it was never seen.
   LiveBlock end_block(std::uint64_t address, const trace::HeapEvent& event) {
-    LiveBlock* found = live_.find(address);
+    const std::uint32_t* const found = live_.find(address);
     if (found == nullptr) return {.slot = kNoSlot, .span = kNoSlot, .touch = {}};
-    LiveBlock block = *found;
+    const LiveBlock block = blocks_[*found];
     live_.erase(address);
     const auto resident = model_.died(block.touch, observation(event));
     if (in_heap(block.touch) && block.touch.size >= kObservedBytes)
@@ -221,7 +222,9 @@ class Loader {
                            .mmapped = mmapped,
                            .zeroed = block.touch.zeroed});
     }
-    live_.insert(raw.result, block);
+    live_.insert(raw.result, block.slot);
+    if (block.slot >= blocks_.size()) blocks_.resize(block.slot + 1);
+    blocks_[block.slot] = block;
   }
 
   void add(trace::HeapEvent& raw) {
@@ -350,7 +353,8 @@ class Loader {
   void finish() {
     const ExitResidency residency(touches_, calls_, program_.calls_exact, process_.initial_brk);
     std::vector<ChunkSpan> live_chunks;
-    live_.for_each([&](std::uint64_t, LiveBlock& block) {
+    live_.for_each([&](std::uint64_t, std::uint32_t slot) {
+      const LiveBlock& block = blocks_[slot];
       model_.alive_at_end(block.touch, residency);
       if (block.span != kNoSlot) live_chunks.push_back(spans_[block.span]);
     });
