@@ -90,13 +90,11 @@ template <MemoryProvider Memory>
 void Arena<Memory>::consolidate() {
   fastbins_.maybe_nonempty = false;
   for (unsigned bin = 0; bin < Fastbins<Memory>::kCount; ++bin) {
-    for (Address chunk = fastbins_.take_all(bin); chunk != 0;) {
-      const Address next = fastbins_.next(chunk);
+    fastbins_.take_all(bin, [&](Address chunk) {
       const std::uint64_t size = headers_.size(chunk);
       check_placed(chunk, size);
       merge(chunk, size, Filing::unsorted);
-      chunk = next;
-    }
+    });
   }
 }
 

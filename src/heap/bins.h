@@ -8,6 +8,7 @@
 #include <bit>
 
 #include "heap/chunk_headers.h"
+#include "heap/look_ahead.h"
 
 namespace faultline::heap {
 
@@ -54,6 +55,7 @@ class Bins {
     const Address victim = last(index), before = bk(victim);
     FL_ASSERT(fd(before) == victim);
     heads_[index].bk = before;
+    prefetch(memory_, before + 8);
     set_fd(before, token(index));
   }
 

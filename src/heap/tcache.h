@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "heap/chunk.h"
+#include "heap/look_ahead.h"
 #include "heap/outcome_box.h"
 #include "heap/settings.h"
 
@@ -66,6 +67,7 @@ class Tcache {
     FL_ASSERT(user != 0 && counts_[i] > 0);
     --counts_[i];
     heads_[i] = memory.load_word(user);
+    prefetch(memory, heads_[i]);
     memory.store_word(user + 8, 0);
     return user;
   }

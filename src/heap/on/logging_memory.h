@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "heap/memory_provider.h"
+#include "heap/look_ahead.h"
 
 namespace faultline::heap {
 
@@ -64,6 +64,16 @@ class LoggingMemory {
     const bool done = below_.advise(address, length, advice);
     add({.kind = MemoryCall::advise, .advice = advice, .address = address, .length = length, .result = answer(done)});
     return done;
+  }
+  void prefetch(Address address) const
+    requires looks_ahead<P>
+  {
+    below_.prefetch(address);
+  }
+  std::uint64_t peek(Address address) const
+    requires looks_ahead<P>
+  {
+    return below_.peek(address);
   }
   std::uint64_t load_word(Address address) { return below_.load_word(address); }
   void store_word(Address address, std::uint64_t value) { below_.store_word(address, value); }
