@@ -13,6 +13,7 @@
 #include "replay/replayer.h"
 #include "replay/session.h"
 #include "replay/verify.h"
+#include "replay/workspace.h"
 #include "support/fake_recording.h"
 
 namespace faultline {
@@ -52,9 +53,12 @@ replay::Program storm_program(std::size_t rounds, std::uint64_t size) {
 
 void run(benchmark::State& state, const replay::Program& program) {
   std::uint64_t faults = 0;
+  replay::Workspace workspace;
+  replay::ReplayPlan plan;
+  plan.workspace = &workspace;
   for (auto _ : state) {
-    const auto prediction = replay::replay(program, replay::recorded_parameters(program), replay::Placement::own);
-    faults = prediction.minor_faults();
+    const auto prediction = replay::replay(program, replay::recorded_parameters(program), plan);
+    faults = prediction->minor_faults();
     benchmark::DoNotOptimize(faults);
   }
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * program.events.size()));

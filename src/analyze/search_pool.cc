@@ -19,7 +19,7 @@ std::optional<Answer> ReplayPool::look_up(const WhatIf& question, const heap::Se
   return std::nullopt;
 }
 
-Answer ReplayPool::answer(const WhatIf& question, Clock::time_point until) {
+Answer ReplayPool::answer(const WhatIf& question, Clock::time_point until, replay::Workspace& workspace) {
   const heap::Settings settings(question.parameters);
   if (auto found = look_up(question, settings)) return *found;
   if (Clock::now() >= std::min(until, options_.deadline)) return {};
@@ -27,6 +27,7 @@ Answer ReplayPool::answer(const WhatIf& question, Clock::time_point until) {
   replay::ReplayPlan plan;
   plan.trim = question.trim;
   plan.box = &known.box;
+  plan.workspace = &workspace;
   bool late = false;
   plan.give_up = [&](const replay::ReplayProgress& so_far) {
     late = !in_time();
@@ -46,12 +47,12 @@ Answer ReplayPool::answer(const WhatIf& question, Clock::time_point until) {
 std::vector<Answer> ReplayPool::ask(const std::vector<WhatIf>& questions, Clock::time_point until) {
   std::vector<Answer> answers(questions.size());
   std::atomic<std::size_t> next{0};
-  const auto work = [&] {
-    for (std::size_t i = next++; i < questions.size(); i = next++) answers[i] = answer(questions[i], until);
+  const auto work = [&](replay::Workspace& workspace) {
+    for (std::size_t i = next++; i < questions.size(); i = next++) answers[i] = answer(questions[i], until, workspace);
   };
   std::vector<std::thread> workers;
-  for (unsigned i = 1; i < options_.workers && i < questions.size(); ++i) workers.emplace_back(work);
-  work();
+  for (unsigned i = 1; i < options_.workers && i < questions.size(); ++i) workers.emplace_back(work, std::ref(workspaces_[i]));
+  work(workspaces_.front());
   for (std::thread& worker : workers) worker.join();
   return answers;
 }

@@ -2,6 +2,7 @@
 // own; one that costs too much, or would end too late, is given up.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <mutex>
@@ -11,6 +12,7 @@
 #include "analyze/what_if.h"
 #include "heap/outcome_box.h"
 #include "replay/prediction.h"
+#include "replay/workspace.h"
 
 namespace faultline::analyze {
 
@@ -32,7 +34,8 @@ struct Answer {
 
 class ReplayPool {
  public:
-  ReplayPool(const replay::Program& program, PoolOptions options) : program_(program), options_(std::move(options)) {}
+  ReplayPool(const replay::Program& program, PoolOptions options)
+      : program_(program), options_(std::move(options)), workspaces_(std::max(options_.workers, 1U)) {}
 
   // In the order asked. The answers do not depend on the number of workers; which of them were replayed may.
   // No replay is begun after `until`; what is known without one is answered all the same.
@@ -47,12 +50,13 @@ class ReplayPool {
     std::optional<replay::Prediction> predicted;  // nothing: too costly
   };
 
-  Answer answer(const WhatIf& question, Clock::time_point until);
+  Answer answer(const WhatIf& question, Clock::time_point until, replay::Workspace& workspace);
   std::optional<Answer> look_up(const WhatIf& question, const heap::Settings& settings);
 
   const replay::Program& program_;
   const PoolOptions options_;
-  std::mutex guard_;  // of what follows
+  std::vector<replay::Workspace> workspaces_;  // by worker
+  std::mutex guard_;                           // of what follows
   std::vector<Known> known_;
   std::size_t replays_ = 0, answered_ = 0;
 };

@@ -37,6 +37,7 @@ struct ReplayProgress {
 
 class ReplayWatch;
 struct HeapLooks;
+struct Workspace;
 
 struct ReplayPlan {
   Placement placement = Placement::own;
@@ -45,6 +46,7 @@ struct ReplayPlan {
   std::function<bool(const ReplayProgress&)> give_up;  // asked every few thousand events; may be empty
   ReplayWatch* watch = nullptr;
   heap::OutcomeBox* box = nullptr;                     // gets the settings that would have the same outcome
+  Workspace* workspace = nullptr;                      // saves time where several replays are made one after another
   HeapLooks* looks = nullptr;                          // gets what the heap looks like when it says
 };
 

@@ -2,59 +2,22 @@
 
 #include <algorithm>
 
-#include "heap/heap.h"
-#include "heap/on/twin_memory.h"
-#include "mm/phys/frame_table.h"
-#include "mm/space/address_space.h"
 #include "replay/heap_looks.h"
+#include "replay/modelled.h"
 #include "replay/thread_lives.h"
+#include "replay/workspace.h"
 
 namespace faultline::replay {
 namespace {
 
 using heap::Address;
 using trace::HeapOp;
-using Memory = heap::LoggingMemory<heap::TwinMemory>;
-
-mm::AddressSpace::Layout layout_of(const Program& program, Placement placement) {
-  mm::AddressSpace::Layout layout;
-  if (placement == Placement::own && program.mapping_top != 0) layout.mmap_base = VirtAddr(program.mapping_top);
-  layout.start_brk = VirtAddr(program.initial_brk);
-  return layout;
-}
-
-mm::KernelProfile profile_of(const Program& program) {
-  mm::KernelProfile profile = mm::KernelProfile::linux_6_18();
-  profile.thp = program.thp_always ? mm::ThpMode::always : program.thp_madvise_bytes != 0 ? mm::ThpMode::madvise : mm::ThpMode::never;
-  return profile;
-}
+using Memory = Modelled::Memory;
 
 bool same_arena_limits(const Program& program, const heap::Parameters& parameters) {
   const heap::Tunables recorded = recorded_parameters(program).tunables;
   return parameters.tunables.arena_max == recorded.arena_max && parameters.tunables.arena_test == recorded.arena_test;
 }
-
-// A process of the replay: its memory and its heap. A fork makes another one of it.
-struct Modelled {
-  Modelled(mm::FrameTable& frames, const Program& program, const ReplayPlan& plan, const heap::Parameters& parameters)
-      : space(std::make_unique<mm::AddressSpace>(frames, profile_of(program), layout_of(program, plan.placement))),
-        twin(*space, program.initial_brk), memory(twin, mode_of(plan)), heap(memory, parameters) {}
-  Modelled(const Modelled& parent, std::uint16_t thread, const ReplayPlan& plan)
-      : space(forked(*parent.space)), twin(*space, parent.twin), memory(twin, mode_of(plan)), heap(memory, parent.heap, thread) {}
-
-  std::unique_ptr<mm::AddressSpace> space;
-  heap::TwinMemory twin;
-  Memory memory;
-  heap::Heap<Memory> heap;
-
- private:
-  static heap::LogMode mode_of(const ReplayPlan& plan) { return plan.watch != nullptr ? heap::LogMode::records : heap::LogMode::counts_only; }
-  static std::unique_ptr<mm::AddressSpace> forked(mm::AddressSpace& parent) {
-    auto child = parent.fork();
-    FL_ASSERT(child.has_value());  // the twin's memory has no limit here
-    return std::move(*child);
-  }
-};
 
 class Replay {
  public:
@@ -66,32 +29,33 @@ class Replay {
         timed_(plan.touches == Touches::by_faults),
         watch_(plan.watch),
         process_(std::make_unique<Modelled>(frames_, program, plan, parameters)),
-        slots_(program.slots),
+        slots_(plan.workspace == nullptr ? std::vector<Slot>() : std::move(plan.workspace->slots)),
         lives_(program, same_arena_limits(program, parameters)) {
+    slots_.assign(program.slots, {});
     if (plan_.box == nullptr) return;
     *plan_.box = heap::OutcomeBox(heap_model().settings());
     if (program.threads.size() > 1) plan_.box->arena_limit_asked();  // decides whether the recorded arenas are used
     heap_model().note_outcome(plan_.box);
   }
 
+  ~Replay() {
+    if (plan_.workspace == nullptr) return;
+    plan_.workspace->heap_words.emplace(std::move(twin()).take_host_memory());
+    plan_.workspace->slots = std::move(slots_);
+  }
+  Replay(const Replay&) = delete;
+  Replay& operator=(const Replay&) = delete;
+
   std::optional<Prediction> run() {
     for (std::size_t i = 0; i < program_.events.size(); ++i) {
       const Event& event = program_.events[i];
-      if (plan_.looks != nullptr && !look_at(i)) return std::nullopt;
       look_ahead(i);
-      if (i % kAskedEvery == 0 && plan_.give_up && plan_.give_up({cost_so_far(), twin().peak_resident_pages() << kPageShift})) return std::nullopt;
-      if (event.time >= next_rest_time_) advance_rest(event.time);
-      if (i == next_break_event_) move_foreign_break(i);
-      while (next_fork_ < program_.forks.size() && program_.forks[next_fork_].event == i) fork(program_.forks[next_fork_++]);
-      if (i == next_child_event_) change_children(i);
-      if (lives_.end_threads(i, heap_model())) tally();  // made between events: part of no event's calls
+      if ((i >= next_pause_ || event.time >= next_rest_time_) && !pause(i, event.time)) return std::nullopt;
       if (trims_.running() && trims_.due(event)) heap_model().malloc_trim(event.thread, 0);
-      std::size_t calls_end = next_call_;
-      while (calls_end < program_.calls.size() && program_.calls[calls_end].event == i) ++calls_end;
       if (event.flags & (kUnknown | kFailed)) {
         skip(event);
       } else {
-        if (placement_ == Placement::recorded) place(event, calls_end);
+        if (placement_ == Placement::recorded) place(event, i);
         lives_.begin(event.thread, heap_model());
         const std::uint64_t result = apply(event);
         lives_.begun(event.thread, heap_model());
@@ -103,7 +67,6 @@ class Replay {
         }
       }
       if (timed_) touch_timed(i);
-      next_call_ = calls_end;
       if (plan_.looks != nullptr) note_resident(i + 1);
     }
     if (plan_.looks != nullptr) look_at(HeapLooks::kEnd);
@@ -138,6 +101,7 @@ class Replay {
   std::vector<Child> children_;
   std::size_t next_child_ = 0, next_child_event_ = 0;
   std::size_t next_fork_ = 0;
+  std::size_t next_pause_ = 0;
   std::uint64_t rest_pages_ = 0;
   std::uint64_t failed_ = 0;
   std::uint64_t peak_pages_ = 0;
@@ -147,14 +111,35 @@ class Replay {
   Memory& memory() const { return process_->memory; }
   heap::Heap<Memory>& heap_model() const { return process_->heap; }
 
-  // Blocks are freed in no order: without this each free waits for its chunk's header to come from far memory.
+  // Blocks are freed in no order: without this each free waits for far memory, for its slot, then for its chunk's header, then
+  // for that of the chunk above, with which it may merge. All three are known before it is their turn.
   void look_ahead(std::size_t at) const {
-    constexpr std::size_t kSlotsAhead = 24, kHeadersAhead = 12;
+    constexpr std::size_t kSlotsAhead = 64, kHeadersAhead = 40, kNeighboursAhead = 20;
     if (at + kSlotsAhead >= program_.events.size()) return;
-    const Event& far = program_.events[at + kSlotsAhead];
-    if (far.slot != kNoSlot) __builtin_prefetch(&slots_[far.slot]);
-    const Event& near = program_.events[at + kHeadersAhead];
-    if (near.op == HeapOp::free && near.slot != kNoSlot) twin().prefetch(slots_[near.slot].address - 8);
+    const Event* const events = &program_.events[at];
+    if (const std::uint32_t slot = events[kSlotsAhead].slot; slot != kNoSlot) __builtin_prefetch(&slots_[slot]);
+    if (const std::uint32_t slot = given_slot(events[kSlotsAhead]); slot != kNoSlot) __builtin_prefetch(&slots_[slot]);
+    if (const std::uint32_t slot = given_slot(events[kHeadersAhead]); slot != kNoSlot) heap::expect_header(twin(), heap::chunk_of_user(slots_[slot].address));
+    if (const std::uint32_t slot = given_slot(events[kNeighboursAhead]); slot != kNoSlot) heap::expect_neighbours(twin(), heap::chunk_of_user(slots_[slot].address));
+  }
+  static std::uint32_t given_slot(const Event& event) {  // of the block that goes
+    return event.op == HeapOp::free ? event.slot : event.op == HeapOp::realloc ? event.other : kNoSlot;
+  }
+
+  // Whatever is due before this event besides the calls of malloc. False: the replay is given up.
+  bool pause(std::size_t event, std::uint32_t time) {
+    if (plan_.looks != nullptr && !look_at(event)) return false;
+    if (event % kAskedEvery == 0 && plan_.give_up && plan_.give_up({cost_so_far(), twin().peak_resident_pages() << kPageShift})) return false;
+    if (time >= next_rest_time_) advance_rest(time);
+    if (event == next_break_event_) move_foreign_break(event);
+    while (next_fork_ < program_.forks.size() && program_.forks[next_fork_].event == event) fork(program_.forks[next_fork_++]);
+    if (event == next_child_event_) change_children(event);
+    if (lives_.end_threads(event, heap_model())) tally();  // made between events: part of no event's calls
+    next_pause_ = std::min({next_break_event_, next_child_event_, lives_.next_end()});
+    if (next_fork_ < program_.forks.size()) next_pause_ = std::min<std::size_t>(next_pause_, program_.forks[next_fork_].event);
+    if (plan_.give_up) next_pause_ = std::min(next_pause_, event - event % kAskedEvery + kAskedEvery);
+    if (plan_.looks != nullptr) next_pause_ = event + 1;
+    return true;
   }
 
   // From here on the child: what is counted is what it does.
@@ -173,9 +158,8 @@ class Replay {
   void change_children(std::size_t event) {
     std::erase_if(children_, [&](const Child& child) { return child.gone <= event; });
     for (; next_child_ < program_.children.size() && program_.children[next_child_].born <= event; ++next_child_) {
-      auto copy = twin().space().fork();
-      FL_ASSERT(copy.has_value());
-      if (program_.children[next_child_].gone > event) children_.push_back({program_.children[next_child_].gone, std::move(*copy)});
+      auto copy = Modelled::copy_of(twin().space());  // also of a child that is gone by now: the pages were shared once
+      if (program_.children[next_child_].gone > event) children_.push_back({program_.children[next_child_].gone, std::move(copy)});
     }
     next_child_event_ = next_child_ < program_.children.size() ? program_.children[next_child_].born : ~std::size_t{0};
     for (const Child& child : children_) next_child_event_ = std::min<std::size_t>(next_child_event_, child.gone);
@@ -232,7 +216,7 @@ class Replay {
   }
 
   // Tells the twin where the kernel put the mappings of this event.
-  void place(const Event& event, std::size_t calls_end) {
+  void place(const Event& event, std::size_t index) {
     if (!program_.calls_exact) {
       if (event.flags & trace::kChunkMmapped && event.op != HeapOp::free) {
         twin().forget_placements();
@@ -240,10 +224,11 @@ class Replay {
       }
       return;
     }
-    if (next_call_ == calls_end) return;
+    while (next_call_ < program_.calls.size() && program_.calls[next_call_].event < index) ++next_call_;  // of events not replayed
+    if (next_call_ == program_.calls.size() || program_.calls[next_call_].event != index) return;
     twin().forget_placements();
-    for (std::size_t i = next_call_; i < calls_end; ++i) {
-      const AllocatorCall& call = program_.calls[i];
+    for (; next_call_ < program_.calls.size() && program_.calls[next_call_].event == index; ++next_call_) {
+      const AllocatorCall& call = program_.calls[next_call_];
       if (call.kind == trace::CallKind::mmap) twin().place_next_map_at(call.result);
       if (call.kind == trace::CallKind::mremap && call.new_length > call.length) twin().place_next_map_at(call.result);
     }

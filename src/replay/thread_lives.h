@@ -29,6 +29,7 @@ class ThreadLives {
     }
     return any;
   }
+  std::size_t next_end() const { return next_exit_ < program_->thread_exits.size() ? program_->thread_exits[next_exit_].event : ~std::size_t{0}; }
   // Around each event of a thread: its first one that needs an arena gets it.
   template <class Heap>
   void begin(std::uint16_t thread, Heap& heap) const {

@@ -8,24 +8,24 @@
 
 #include <cstdint>
 #include <deque>
-#include <memory>
+#include <optional>
+#include <utility>
 
 #include "heap/memory_provider.h"
+#include "heap/on/host_pages.h"
+#include "heap/on/sparse_words.h"
 #include "mm/space/address_space.h"
 
 namespace faultline::heap {
-
-class HostPages;    // contents of the brk area: one sparse reservation of the host, outside the twin's accounting
-class SparseWords;  // contents of everything else: a few words per mapping
 
 class TwinMemory {
  public:
   // The heap starts at initial_brk (the program break at the first recorded event). Mappings the twin chooses itself
   // go top-down below space.layout().mmap_base, not below its mmap_floor. space outlives this object.
-  TwinMemory(mm::AddressSpace& space, Address initial_brk);
+  // used: what take_host_memory() of another one gave, to save the host work.
+  TwinMemory(mm::AddressSpace& space, Address initial_brk, std::optional<HostPages> used = std::nullopt);
   // A child's memory after fork: `space` is its copy of the parent's, and the contents are the same.
   TwinMemory(mm::AddressSpace& space, const TwinMemory& parent);
-  ~TwinMemory();
   TwinMemory(const TwinMemory&) = delete;
   TwinMemory& operator=(const TwinMemory&) = delete;
 
@@ -37,17 +37,32 @@ class TwinMemory {
   Address remap(Address address, std::uint64_t old_length, std::uint64_t new_length);
   bool protect(Address address, std::uint64_t length, Protection protection);
   bool advise(Address address, std::uint64_t length, Advice advice);
-  std::uint64_t load_word(Address address);
-  void store_word(Address address, std::uint64_t value);
+  std::uint64_t load_word(Address address) {
+    if (up_to_date() && heap_words_.known_read(address)) [[likely]] return heap_words_.load(address);
+    return load_word_slowly(address);
+  }
+  void store_word(Address address, std::uint64_t value) {
+    if (up_to_date() && heap_words_.known_stored(address)) [[likely]] return heap_words_.overwrite(address, value);
+    store_word_slowly(address, value);
+  }
   void clear(Address address, std::uint64_t length);
   void copy(Address to, Address from, std::uint64_t length);
 
-  // A word that will be loaded or stored soon, if it is in the brk area: changes nothing, makes nothing fault.
-  void prefetch(Address address) const;
+  // Words in the brk area that will be asked for soon: changes nothing, makes nothing fault. peek: what such a word holds; 0
+  // elsewhere.
+  void prefetch(Address address) const {
+    if (in_heap_words(address)) heap_words_.prefetch(address);
+  }
+  std::uint64_t peek(Address address) const { return in_heap_words(address) ? heap_words_.load(address) : 0; }
 
   // The program reads or writes [address, address + length): one access per page. length 0 touches nothing.
   // Accesses the kernel would answer with a signal are counted in refused_accesses(), nothing else happens.
-  void touch(Address address, std::uint64_t length, bool write);
+  void touch(Address address, std::uint64_t length, bool write) {
+    if (length == 0) return;
+    const Address last = address + length - 1;
+    if (!known(address, write)) [[unlikely]] access(address, write);
+    if ((address ^ last) >= kPageSize) touch_pages(page_floor(address) + kPageSize, last, write);
+  }
 
   // Recorded addresses, first in first out: the next map() or growing remap() goes there (a remap() in place is
   // recorded with the address it kept).
@@ -75,14 +90,28 @@ class TwinMemory {
   Address current_break() const;
   mm::AddressSpace& space() { return space_; }
   const mm::AddressSpace& space() const { return space_; }
+  HostPages take_host_memory() && { return std::move(heap_words_); }
   void check_invariants() const;
 
  private:
+  // What is known of the brk area's pages holds as long as no entry of the page table changed behind our back.
+  bool up_to_date() const { return space_.page_table().changes() == seen_changes_; }
+  bool known(Address address, bool write) const {
+    return up_to_date() && (write ? heap_words_.known_written(address) : heap_words_.known_read(address));
+  }
+  template <typename Call>
+  auto changing(Address start, Address end, Call call);
   bool access(Address address, bool write);
+  void drop_if_fresh(Address address);
+  bool in_heap_words(Address address) const { return heap_words_.covers(address); }
+  std::uint64_t load_word_slowly(Address address);
+  void store_word_slowly(Address address, std::uint64_t value);
+  void touch_pages(Address page, Address last, bool write);
 
   mm::AddressSpace& space_;
-  std::unique_ptr<HostPages> heap_words_;
-  std::unique_ptr<SparseWords> mapped_words_;
+  std::uint64_t seen_changes_ = 0;
+  HostPages heap_words_;     // contents of the brk area: one sparse reservation of the host, outside the twin's accounting
+  SparseWords mapped_words_;  // contents of everything else: a few words per mapping
   std::deque<Address> placements_;
   std::uint64_t placement_conflicts_ = 0;
   std::uint64_t refused_accesses_ = 0;

@@ -48,6 +48,7 @@ class PageTable {
   // change the entry and may build tables elsewhere, and must not free any.
   template <typename Visit>
   void for_each(std::uint64_t start, std::uint64_t end, Visit&& visit) {
+    ++changes_;
     walk(start, end, visit);
   }
   // The same for who only looks: visit(address, const Pte&).
@@ -74,6 +75,11 @@ class PageTable {
 
   // Frees the last-level tables that lie wholly in [start, end) and map nothing. Linux: try_to_free_pte() (PT_RECLAIM).
   void free_empty_leaves(std::uint64_t start, std::uint64_t end);
+
+  // Counts whatever may have taken rights away from entries, or cleared their accessed and dirty bits: as long as it stands still, an
+  // access that was a hit is one again. It is to who remembers translations what a shootdown is to a TLB.
+  std::uint64_t changes() const { return changes_; }
+  void note_change() { ++changes_; }
 
   std::uint64_t table_pages() const { return table_pages_; }            // levels 1-3, what VmPTE counts
   ByteCount table_bytes() const { return PageCount(table_pages_).bytes(); }
@@ -120,6 +126,7 @@ class PageTable {
   FrameTable& frames_;
   Pfn root_;
   std::uint64_t table_pages_ = 0;
+  std::uint64_t changes_ = 0;
   std::array<CacheSlot, kCacheSlots> cache_{};
 };
 

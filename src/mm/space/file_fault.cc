@@ -198,9 +198,13 @@ void AddressSpace::note_shared_write(const Vma& vma, std::uint64_t address) {
 void AddressSpace::forget_entry(Vpn vpn) {
   const Vma* vma = vmas_.containing(base_of(vpn).value);
   drop_entry(*vma, *table_.entry(vpn), {this, vpn});
+  table_.note_change();
 }
 
-void AddressSpace::clean_entry(Vpn vpn) { table_.entry(vpn)->bits &= ~(Pte::kWritable | Pte::kDirty); }
+void AddressSpace::clean_entry(Vpn vpn) {
+  table_.entry(vpn)->bits &= ~(Pte::kWritable | Pte::kDirty);
+  table_.note_change();
+}
 
 // unmap_mapping_range() with even_cows: the entries of pages [first, end) of a file, private copies too.
 void AddressSpace::unmap_file(const FileObject& file, std::uint64_t first, std::uint64_t end) {

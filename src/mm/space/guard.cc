@@ -15,6 +15,7 @@ Result<void, Errno> AddressSpace::install_guards(Vma& vma, std::uint64_t start, 
     if (pte == nullptr) return fail(Errno::nomem);
     *pte = Pte{Pte::kGuard};
   }
+  table_.note_change();
   return {};
 }
 
