@@ -152,8 +152,7 @@ class Loader {
     const bool rests = program_.threads.size() > 1;
     if (free_slots_.size() <= (rests ? kSlotRest : 0)) return program_.slots++;
     const std::uint32_t slot = rests ? free_slots_.front() : free_slots_.back();
-    if (rests) free_slots_.pop_front();
-    else free_slots_.pop_back();
+    rests ? free_slots_.pop_front() : free_slots_.pop_back();
     return slot;
   }
 

@@ -141,5 +141,56 @@ TEST_F(TwinMemoryTest, AForkedChildHasTheSameContentsAndItsOwnFromThenOn) {
   child.check_invariants();
 }
 
+TEST_F(TwinMemoryTest, WhatHappensToTheSpaceBehindItsBackIsSeen) {
+  memory.sbrk(0x21000);
+  memory.store_word(kBrk + 8, 77);
+  memory.store_word(kBrk + 0x1008, 78);
+  ASSERT_TRUE(space.madvise(VirtAddr(kBrk), ByteCount(4096), mm::Madvice::dont_need));
+  EXPECT_EQ(memory.load_word(kBrk + 8), 0u);
+  EXPECT_EQ(memory.load_word(kBrk + 0x1008), 78u);
+  EXPECT_EQ(memory.faults().heap_minor, 3u);
+  memory.check_invariants();
+  const auto child = space.fork();
+  ASSERT_TRUE(child);
+  memory.store_word(kBrk + 0x1008, 79);
+  EXPECT_EQ(memory.faults().heap_minor, 4u) << "shared with the child";
+  ASSERT_TRUE(space.mprotect(VirtAddr(kBrk + 0x1000), ByteCount(4096), mm::kProtNone));
+  memory.store_word(kBrk + 0x1008, 80);
+  EXPECT_EQ(memory.refused_accesses(), 1u);
+  ASSERT_TRUE(space.mprotect(VirtAddr(kBrk + 0x1000), ByteCount(4096), mm::kProtReadWrite));
+  EXPECT_EQ(memory.load_word(kBrk + 0x1008), 79u);
+}
+
+TEST_F(TwinMemoryTest, ForgettingGoesOnForEver) {
+  memory.sbrk(0x21000);
+  memory.store_word(kBrk + 0x1008, 78);
+  for (std::uint64_t round = 0; round < 20'000; ++round) {
+    memory.store_word(kBrk + 8, round);
+    ASSERT_TRUE(space.madvise(VirtAddr(kBrk), ByteCount(4096), mm::Madvice::dont_need));
+    ASSERT_EQ(memory.load_word(kBrk + 8), 0u) << round;
+  }
+  EXPECT_EQ(memory.load_word(kBrk + 0x1008), 78u);
+  EXPECT_EQ(memory.faults().heap_minor, 1 + 2 * 20'000u);
+}
+
+TEST_F(TwinMemoryTest, UsedHostMemoryShowsNothingOfItsPast) {
+  memory.sbrk(0x21000);
+  for (Address at = kBrk + 8; at < kBrk + 0x21000; at += 1024) memory.store_word(at, 77);
+  mm::FrameTable other_frames;
+  mm::AddressSpace other_space(other_frames, mm::KernelProfile::linux_6_18());
+  TwinMemory first(other_space, kBrk);
+  first.sbrk(0x21000);
+  for (Address at = kBrk + 8; at < kBrk + 0x21000; at += 1024) first.store_word(at, 77);
+  mm::AddressSpace next_space(other_frames, mm::KernelProfile::linux_6_18());
+  TwinMemory next(next_space, kBrk + 0x3000, std::move(first).take_host_memory());
+  next.sbrk(0x21000);
+  for (Address at = kBrk + 0x3008; at < kBrk + 0x24000; at += 1024) ASSERT_EQ(next.load_word(at), 0u);
+  next.store_word(kBrk + 0x3008, 1);
+  next.copy(kBrk + 0x5000, kBrk + 0x3000, 0x1000);
+  EXPECT_EQ(next.load_word(kBrk + 0x5008), 1u);
+  EXPECT_EQ(next.load_word(kBrk + 0x5408), 0u);
+  next.check_invariants();
+}
+
 }  // namespace
 }  // namespace faultline::heap

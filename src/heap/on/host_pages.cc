@@ -35,13 +35,14 @@ HostPages::HostPages(const HostPages& other) : HostPages(other.base_, other.size
     if ((other.pages_[page] & kData) == 0) continue;
     const std::uint64_t address = base_ + (page << kPageShift);
     FL_ASSERT(covers(address));
-    mark(address, kData);
+    state_of(address) |= kData;
     std::memcpy(at(address), other.at(address), kPageSize);
   }
 }
 
 HostPages::HostPages(HostPages&& used, std::uint64_t base)
-    : base_(base), size_(std::exchange(used.size_, 0)), words_(std::exchange(used.words_, nullptr)), pages_(std::move(used.pages_)) {
+    : base_(base), size_(std::exchange(used.size_, 0)), words_(std::exchange(used.words_, nullptr)), pages_(std::move(used.pages_)),
+      all_known_(used.all_known_) {
   FL_ASSERT(page_floor(base) == base && words_ != nullptr);
   forget_accesses();
   const std::uint64_t bytes = std::min<std::uint64_t>(pages_.size() << kPageShift, size_);
@@ -52,22 +53,23 @@ HostPages::~HostPages() {
   if (words_ != nullptr) ::munmap(words_, size_);
 }
 
-void HostPages::mark(std::uint64_t address, std::uint8_t bits) {
-  const std::uint64_t page = (address - base_) >> kPageShift;
-  if (page >= pages_.size()) pages_.resize(page + page / 2 + 64);
-  pages_[page] |= bits;
-}
-
 void HostPages::forget_accesses(std::uint64_t start, std::uint64_t end) {
   const std::uint64_t first = start > base_ ? (start - base_) >> kPageShift : 0;
   const std::uint64_t last = end > base_ ? std::min<std::uint64_t>((page_ceil(end) - base_) >> kPageShift, pages_.size()) : 0;
   for (std::uint64_t page = first; page < last; ++page) pages_[page] &= kData;
 }
 
+void HostPages::forget_accesses() {
+  all_known_ += kGeneration;
+  if (all_known_ >= kGeneration) return;
+  forget_accesses(base_, base_ + size_);  // the generations begin anew
+  all_known_ = kGeneration | kBits;
+}
+
 void HostPages::drop(std::uint64_t address) {
   if (!holds_data(address)) return;
   std::memset(at(page_floor(address)), 0, kPageSize);
-  pages_[(address - base_) >> kPageShift] &= static_cast<std::uint8_t>(~kData);
+  state_of(address) &= static_cast<std::uint16_t>(~kData);
 }
 
 void HostPages::clear(std::uint64_t address, std::uint64_t length) {
@@ -86,7 +88,7 @@ void HostPages::copy(std::uint64_t to, std::uint64_t from, std::uint64_t length)
   bool any = false;
   for (std::uint64_t page = page_floor(from); page < from + length && !any; page += kPageSize) any = holds_data(page);
   if (!any) return clear(to, length);
-  for (std::uint64_t page = page_floor(to); page < to + length; page += kPageSize) mark(page, kData);
+  for (std::uint64_t page = page_floor(to); page < to + length; page += kPageSize) state_of(page) |= kData;
   char* bytes = reinterpret_cast<char*>(words_);
   std::memmove(bytes + (to - base_), bytes + (from - base_), length);
 }

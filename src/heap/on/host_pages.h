@@ -1,6 +1,6 @@
 // Contents of the modelled brk area, kept in one sparse reservation of the host outside the twin's accounting.
 // A page holds data from the first store until drop(); a page without data reads as zero and costs the host nothing.
-// Beside that each page has what its owner knows of accesses to it: a byte a page is all that most of them look at.
+// Beside that each page has what its owner knows of accesses to it: two bytes a page are all that most of them look at.
 #pragma once
 
 #include <cstdint>
@@ -29,19 +29,23 @@ class HostPages {
 
   std::uint64_t load(std::uint64_t address) const { return *at(address); }
   void store(std::uint64_t address, std::uint64_t value) {
-    if (!holds_data(address)) [[unlikely]] mark(address, kData);
+    if (!holds_data(address)) [[unlikely]] state_of(address) |= kData;
     *at(address) = value;
   }
   void overwrite(std::uint64_t address, std::uint64_t value) { *at(address) = value; }  // in a page that holds data
   bool holds_data(std::uint64_t address) const { return (state(address) & kData) != 0; }
 
-  // Known accesses. False for what is not covered.
-  bool known_read(std::uint64_t address) const { return (state(address) & kRead) != 0; }
-  bool known_written(std::uint64_t address) const { return (state(address) & kWritten) != 0; }
-  bool known_stored(std::uint64_t address) const { return (state(address) & (kWritten | kData)) == (kWritten | kData); }
-  void note_access(std::uint64_t address, bool write) { mark(address, write ? kRead | kWritten : kRead); }
+  // Known accesses. False for what is not covered. All of them are forgotten by a new generation, whose pages know nothing yet.
+  bool known_read(std::uint64_t address) const { return (state(address) | kWritten | kData) == all_known_; }
+  bool known_written(std::uint64_t address) const { return (state(address) | kData) == all_known_; }
+  bool known_stored(std::uint64_t address) const { return state(address) == all_known_; }
+  void note_access(std::uint64_t address, bool write) {
+    std::uint16_t& page = state_of(address);
+    if ((page ^ all_known_) >= kGeneration) page = static_cast<std::uint16_t>((page & kData) | (all_known_ & ~kBits));
+    page |= write ? kRead | kWritten : kRead;
+  }
   void forget_accesses(std::uint64_t start, std::uint64_t end);
-  void forget_accesses() { forget_accesses(base_, base_ + size_); }
+  void forget_accesses();
   void drop(std::uint64_t address);                         // the page of address reads as zero from now on
   void clear(std::uint64_t address, std::uint64_t length);  // zeroes bytes
   // The word at the address will be asked for soon.
@@ -50,19 +54,24 @@ class HostPages {
   void copy(std::uint64_t to, std::uint64_t from, std::uint64_t length);
 
  private:
-  static constexpr std::uint8_t kData = 1, kRead = 2, kWritten = 4;
+  static constexpr std::uint16_t kData = 1, kRead = 2, kWritten = 4, kBits = 7, kGeneration = 8;  // kWritten with kRead only
 
   std::uint64_t* at(std::uint64_t address) const { return words_ + (address - base_) / sizeof(std::uint64_t); }
-  std::uint8_t state(std::uint64_t address) const {
+  std::uint16_t state(std::uint64_t address) const {
     const std::uint64_t page = (address - base_) >> kPageShift;
     return page < pages_.size() ? pages_[page] : 0;
   }
-  void mark(std::uint64_t address, std::uint8_t bits);
+  std::uint16_t& state_of(std::uint64_t address) {
+    const std::uint64_t page = (address - base_) >> kPageShift;
+    if (page >= pages_.size()) pages_.resize(page + page / 2 + 64);
+    return pages_[page];
+  }
 
   std::uint64_t base_;
   std::uint64_t size_ = 0;
   std::uint64_t* words_ = nullptr;
-  std::vector<std::uint8_t> pages_;  // kData, kRead, kWritten
+  std::vector<std::uint16_t> pages_;               // kData, kRead, kWritten, and the generation the last two are of
+  std::uint16_t all_known_ = kGeneration | kBits;  // of this generation; never that of a page nobody asked about
 };
 
 }  // namespace faultline::heap

@@ -255,6 +255,12 @@ Address TwinMemory::current_break() const { return space_.current_brk().value; }
 void TwinMemory::check_invariants() const {
   space_.check_invariants();
   FL_ASSERT(space_.current_brk().value - heap_words_.base() <= heap_words_.size());
+  if (!up_to_date()) return;
+  for (Address page = heap_words_.base(); page < space_.current_brk().value; page += kPageSize) {
+    const mm::Pte* const entry = std::as_const(space_).page_table().entry(VirtAddr(page).vpn());
+    if (heap_words_.known_read(page)) FL_ASSERT(entry != nullptr && entry->present() && entry->accessed());
+    if (heap_words_.known_written(page)) FL_ASSERT(heap_words_.known_read(page) && entry->writable() && entry->dirty());
+  }
 }
 
 }  // namespace faultline::heap

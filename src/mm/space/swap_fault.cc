@@ -56,6 +56,7 @@ bool AddressSpace::take_accessed(Vpn vpn) {
   Pte& pte = *table_.entry(vpn);
   const bool accessed = pte.accessed();
   pte.bits &= ~Pte::kAccessed;
+  table_.note_change();
   return accessed;
 }
 
@@ -71,6 +72,7 @@ void AddressSpace::swap_out_entry(Vpn vpn, SwapSlot slot) {
   frames_.at(pfn).exclusive = false;
   frames_.unmap(pfn, {this, vpn});
   pte = Pte::make_swap(slot, exclusive);
+  table_.note_change();
 }
 
 void AddressSpace::split_huge_entry(Vpn vpn) {
