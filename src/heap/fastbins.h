@@ -63,6 +63,7 @@ class Fastbins {
     if (chunk != 0) {
       heads_[i] = next(chunk);
       orders_[i].pop();
+      prefetch(memory_, heads_[i] + 16);  // of a short list
       prefetch(memory_, orders_[i].below_head(kPopsAhead) + 8);
     }
     return chunk;
@@ -73,6 +74,8 @@ class Fastbins {
   void take_all(unsigned i, F f) {
     Order order;
     std::swap(order, orders_[i]);
+    for (std::size_t link = 0; link < kHeadersAhead; ++link) expect_header(memory_, order.below_head(link));
+    for (std::size_t link = 0; link < kNeighboursAhead; ++link) expect_neighbours(memory_, order.below_head(link));
     for (Address chunk = std::exchange(heads_[i], 0); chunk != 0; order.pop()) {
       expect_header(memory_, order.below_head(kHeadersAhead));
       expect_neighbours(memory_, order.below_head(kNeighboursAhead));
