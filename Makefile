@@ -43,6 +43,7 @@ bench:
 	@scripts/install-dependencies build test bench
 	@$(MAKE) --no-print-directory build
 	@bench/run $(BUILD)
+	@$(BUILD)/bench/policies/policies_bench --output docs/measurements/policies.md
 	@bench/whatif/run $(BUILD) --output docs/measurements/whatif.md && cat docs/measurements/whatif.md
 	@bench/whatif/threads $(BUILD) --output docs/measurements/whatif-threads.md && cat docs/measurements/whatif-threads.md
 
