@@ -119,16 +119,11 @@ class Search {
     for (const Objective objective : {Objective::time, Objective::peak_rss, Objective::end_rss}) {
       if (options_.objective != Objective::any && options_.objective != objective) continue;
       for (const std::size_t index : best_for(objective, advice_.candidates, advice_.baseline(), program_, options_, count))
-        list.push_back(setting_of(advice_.candidates[index]));
+        list.push_back(advice_.candidates[index].setting);
     }
     std::sort(list.begin(), list.end());
     list.erase(std::unique(list.begin(), list.end()), list.end());
     return list;
-  }
-  static Setting setting_of(const Candidate& candidate) {
-    Setting setting;
-    for (const std::string& one : candidate.settings) setting[one.substr(0, one.find('='))] = std::stoull(one.substr(one.find('=') + 1));
-    return setting;
   }
 
   static std::string failure(const replay::Verification& v) {
@@ -147,8 +142,8 @@ class Search {
       if (options_.settings != 0 && so_far + fresh.size() >= options_.settings) break;
       if (setting.empty() || known_.contains(setting)) continue;
       Candidate candidate;
-      candidate.settings = assignments(setting);
-      auto question = what_if(program_, candidate.settings);
+      candidate.setting = setting;
+      auto question = what_if(program_, assignments(setting));
       known_.insert(setting);
       if (!question) continue;
       questions.push_back(*question);
@@ -160,7 +155,7 @@ class Search {
     const std::vector<Answer> answers = pool_->ask(questions, until);
     for (std::size_t i = 0; i < fresh.size(); ++i) {
       if (answers[i].kind == Answer::Kind::no_time) {
-        known_.erase(setting_of(fresh[i]));
+        known_.erase(fresh[i].setting);
         advice_.out_of_time = true;
         continue;
       }
@@ -173,9 +168,9 @@ class Search {
       candidate.predicted = answers[i].predicted;
       candidate.replayed = answers[i].kind == Answer::Kind::replayed;
       candidate.saved_ns = advice_.baseline().cost_ns - candidate.predicted.cost_ns;
-      candidate.error = error_bar(advice_.verification, candidate.predicted, program_.costs);
-      candidate.raises_peak = static_cast<double>(candidate.predicted.rss_peak_bytes) >
-                              (1 + options_.allowed_peak_growth) * static_cast<double>(advice_.baseline().rss_peak_bytes);
+      candidate.error = error_bar(advice_.verification, candidate.what_if, candidate.predicted, program_.costs);
+      const auto before = static_cast<double>(advice_.baseline().rss_peak_bytes), growth = static_cast<double>(candidate.predicted.rss_peak_bytes) - before;
+      candidate.raises_peak = growth > options_.allowed_peak_growth * before && growth > SearchOptions::kAllowedBytes;
       advice_.candidates.push_back(std::move(candidate));
     }
     return any;

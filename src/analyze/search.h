@@ -9,8 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "analyze/error_bar.h"
 #include "analyze/lints.h"
 #include "analyze/search_pool.h"
+#include "analyze/setting.h"
 #include "analyze/what_if.h"
 #include "replay/verify.h"
 
@@ -33,7 +35,8 @@ struct SearchOptions {
   std::size_t settings = 0;           // distinct joint settings to answer; 0: as many as have something to tell
   double seconds = 60;                // from `started` on, verify included; a replay that would end later is given up
   Clock::time_point started = Clock::now();
-  double allowed_peak_growth = 0.10;  // of peak RSS; beyond it a candidate is listed but not recommended
+  double allowed_peak_growth = 0.10;  // of peak RSS; beyond it (and kAllowedBytes) a candidate is listed but not recommended
+  static constexpr std::uint64_t kAllowedBytes = 1 << 20;  // of a small program ten per cent are nothing
   double allowed_cost = 0.02;         // of wall time, that less memory may cost
   unsigned workers = 2;               // replays side by side, one machine each
   std::string file;                   // the recording, for "next" commands
@@ -41,13 +44,8 @@ struct SearchOptions {
   std::function<void(std::size_t answered, std::size_t replays)> progress;
 };
 
-// How far a prediction may be off: what verify was off by, and the pages whose use the recording does not show.
-struct ErrorBar {
-  double cost_ns = 0, rss_peak_bytes = 0, rss_end_bytes = 0;
-};
-
 struct Candidate {
-  std::vector<std::string> settings;   // "mmap_threshold=1048576", what differs from the recorded run
+  Setting setting;                     // what differs from the recorded run
   WhatIf what_if;                      // all of it, recorded settings included
   replay::Prediction predicted;
   ErrorBar error;
@@ -55,7 +53,7 @@ struct Candidate {
   bool replayed = true;                // false: within the box of one that was
   bool on_front = false;               // no other candidate is better in time, peak RSS and end RSS together
   bool near_best = false;              // within its error bar, as good as the best for the objective
-  bool raises_peak = false;            // by more than allowed_peak_growth
+  bool raises_peak = false;            // by more than allowed_peak_growth and kAllowedBytes
 };
 
 struct ReplayedLint {

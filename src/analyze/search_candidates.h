@@ -2,16 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <string>
 #include <vector>
 
 #include "analyze/search_sizes.h"
+#include "analyze/setting.h"
 
 namespace faultline::analyze {
-
-// Tunable name (without "glibc.malloc.") to value. Sorted, so equal settings compare equal.
-using Setting = std::map<std::string, std::uint64_t>;
 
 inline constexpr std::uint64_t kNever = std::uint64_t{4} << 30;  // a threshold no block or top of a usual program reaches
 
@@ -39,7 +35,5 @@ class SettingSampler {
   std::vector<Setting> bases_;  // what a replay of its own is needed for is drawn from few, the thresholds on top of it freely
   std::uint64_t state_ = 0x9e3779b97f4a7c15;
 };
-
-std::vector<std::string> assignments(const Setting& setting);
 
 }  // namespace faultline::analyze

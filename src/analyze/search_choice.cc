@@ -53,19 +53,20 @@ using Secondary = std::tuple<bool, std::uint64_t, std::uint64_t, std::int64_t, b
 Secondary secondary(Objective objective, const Candidate& c, double cost_step) {
   const replay::Prediction& p = c.predicted;
   double sum = 0;
-  for (const std::string& one : c.settings) sum += std::stod(one.substr(one.find('=') + 1));
+  for (const auto& [name, value] : c.setting) sum += as_double(value);
   // Whole MiB: a page more or less is not a reason to prefer anything.
   const auto cost = objective == Objective::time || cost_step <= 0 ? 0 : static_cast<std::int64_t>(p.cost_ns / cost_step);
   return {!c.what_if.unpriced.empty(), objective == Objective::peak_rss ? 0 : p.rss_peak_bytes >> 20, objective == Objective::end_rss ? 0 : p.rss_end_bytes >> 20, cost,
-          c.what_if.trim.any(), c.settings.size(), sum};
+          c.what_if.trim.any(), c.setting.size(), sum};
 }
 
-bool dominates(const Candidate& a, const Candidate& b, double cost_step) {
-  const auto steps = [&](const replay::Prediction& p) {
-    return std::array<std::int64_t, 3>{std::llround(p.cost_ns / cost_step), static_cast<std::int64_t>(p.rss_peak_bytes / kRssStep),
-                                       static_cast<std::int64_t>(p.rss_end_bytes / kRssStep)};
-  };
-  const auto x = steps(a.predicted), y = steps(b.predicted);
+// What a candidate comes to, in steps that matter.
+using Steps = std::array<std::int64_t, 3>;
+Steps steps_of(const replay::Prediction& p, double cost_step) {
+  return {std::llround(p.cost_ns / cost_step), static_cast<std::int64_t>(p.rss_peak_bytes / kRssStep), static_cast<std::int64_t>(p.rss_end_bytes / kRssStep)};
+}
+
+bool dominates(const Steps& x, const Steps& y) {
   return x[0] <= y[0] && x[1] <= y[1] && x[2] <= y[2] && x != y;
 }
 
@@ -87,19 +88,6 @@ std::string notes(const Candidate& c) {
 }
 
 }  // namespace
-
-ErrorBar error_bar(const replay::Verification& verification, const replay::Prediction& p, const trace::MachineCosts& costs) {
-  ErrorBar error;
-  const double faults = verification.fault_error().value_or(kErrorUnknown), rss = verification.rss_error().value_or(kErrorUnknown);
-  const double end = verification.rss_compared && verification.rss_end.observed != 0 ? verification.rss_end.error() : rss;
-  error.cost_ns = faults * p.cost_ns + p.unseen_error * costs.minor_fault_ns;
-  // Unseen pages as part of what is resident: as many as come, at most in the proportion in which they fault.
-  const double unseen_share = p.malloc_minor() == 0 ? 0 : std::min(1.0, p.unseen_error / as_double(p.malloc_minor()));
-  const auto unseen = [&](std::uint64_t bytes) { return std::min(p.unseen_error * kPageSize, unseen_share * as_double(bytes)); };
-  error.rss_peak_bytes = rss * as_double(p.rss_peak_bytes) + unseen(p.rss_peak_bytes);
-  error.rss_end_bytes = end * as_double(p.rss_end_bytes) + unseen(p.rss_end_bytes);
-  return error;
-}
 
 std::vector<std::size_t> best_for(Objective objective, const std::vector<Candidate>& candidates, const replay::Prediction& baseline,
                                   const replay::Program& program, const SearchOptions& options, std::size_t count) {
@@ -136,16 +124,13 @@ void rank(Advice& advice, const replay::Program& program, const SearchOptions& o
     sorted.push_back(std::move(advice.candidates[index]));
   advice.candidates = std::move(sorted);
   const double step = cost_step(advice);
-  std::vector<std::size_t> front;  // the first of those that come out the same stands for all of them
-  for (std::size_t i = 0; i < advice.candidates.size(); ++i) {
-    Candidate& candidate = advice.candidates[i];
-    const bool beaten = std::any_of(advice.candidates.begin(), advice.candidates.end(), [&](const Candidate& other) { return dominates(other, candidate, step); });
-    const bool again = std::any_of(front.begin(), front.end(), [&](std::size_t other) {
-      const replay::Prediction &a = advice.candidates[other].predicted, &b = candidate.predicted;
-      return std::llround(a.cost_ns / step) == std::llround(b.cost_ns / step) && a.rss_peak_bytes / kRssStep == b.rss_peak_bytes / kRssStep && a.rss_end_bytes / kRssStep == b.rss_end_bytes / kRssStep;
-    });
-    candidate.on_front = !beaten && !again;
-    if (candidate.on_front) front.push_back(i);
+  std::vector<Steps> all, front;  // the first of those that come out the same stands for all of them
+  for (const Candidate& candidate : advice.candidates) all.push_back(steps_of(candidate.predicted, step));
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const bool beaten = std::any_of(all.begin(), all.end(), [&](const Steps& other) { return dominates(other, all[i]); });
+    const bool again = std::find(front.begin(), front.end(), all[i]) != front.end();
+    advice.candidates[i].on_front = !beaten && !again;
+    if (advice.candidates[i].on_front) front.push_back(all[i]);
   }
   if (advice.candidates.empty()) return;
   const Candidate& best = advice.candidates.front();
@@ -210,7 +195,7 @@ std::string why_none(const Advice& advice, const replay::Program& program, const
       best = &c;
     }
   }
-  if (with_memory) return "no setting helps without more memory; the faster ones listed raise peak RSS (--allow-rss accepts that)";
+  if (with_memory) return fmt::format("no setting helps without more memory; the faster ones listed raise peak RSS by more than {:.0f} % and {} (--allow-rss accepts that)", 100 * options.allowed_peak_growth, bytes_text(SearchOptions::kAllowedBytes));
   const double most = best == nullptr ? 0 : gain(*best), needed = best == nullptr ? advice.needed_ns : least_gain(objective, *best, advice, true);
   std::string text = time ? fmt::format("no setting helps: the best saves {:.1f} ms, and a saving below {:.1f} ms (2 % of the run, or the error bar) is not advice", most / 1e6, needed / 1e6)
                           : fmt::format("no setting helps: the best lowers {} by {}, and less than {} is within the error or not worth a setting", objective == Objective::peak_rss ? "peak RSS" : "RSS at exit",

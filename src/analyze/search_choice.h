@@ -8,8 +8,6 @@
 
 namespace faultline::analyze {
 
-ErrorBar error_bar(const replay::Verification& verification, const replay::Prediction& predicted, const trace::MachineCosts& costs);
-
 // Sorted, best first for the objective; on_front and near_best are set.
 void rank(Advice& advice, const replay::Program& program, const SearchOptions& options);
 

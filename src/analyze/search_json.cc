@@ -26,13 +26,17 @@ nlohmann::ordered_json to_json(const replay::Prediction& p) {
           {"cost_ns", std::llround(p.cost_ns)}};
 }
 
-nlohmann::ordered_json error_json(const replay::Verification& verification, const replay::Prediction& prediction) {
+nlohmann::ordered_json error_json(const replay::Verification& verification, const replay::Prediction& prediction, const ErrorBar& error) {
   auto number = [](const std::optional<double>& value) {
     return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
   };
   return {{"minor_faults_ratio", number(verification.fault_error())}, {"rss_peak_ratio", number(verification.rss_error())},
           {"unseen_minor_faults", prediction.unseen_minor},
-          {"unseen_minor_faults_ratio", prediction.minor_faults() == 0 ? 0 : prediction.unseen_error / static_cast<double>(prediction.minor_faults())}};
+          {"unseen_minor_faults_ratio", prediction.minor_faults() == 0 ? 0 : prediction.unseen_error / static_cast<double>(prediction.minor_faults())},
+          {"minor_faults", std::llround(error.minor_faults)},
+          {"cost_ns", std::llround(error.cost_ns)},
+          {"rss_peak_bytes", std::llround(error.rss_peak_bytes)},
+          {"rss_end_bytes", std::llround(error.rss_end_bytes)}};
 }
 
 nlohmann::ordered_json to_json(const ReplayedLint& lint) {
@@ -42,14 +46,10 @@ nlohmann::ordered_json to_json(const ReplayedLint& lint) {
 
 nlohmann::ordered_json to_json(const Candidate& candidate, const replay::Verification& verification) {
   nlohmann::ordered_json settings = nlohmann::ordered_json::object();
-  for (const std::string& one : candidate.settings) settings[one.substr(0, one.find('='))] = std::stoull(one.substr(one.find('=') + 1));
-  nlohmann::ordered_json error = error_json(verification, candidate.predicted);
-  error["cost_ns"] = std::llround(candidate.error.cost_ns);
-  error["rss_peak_bytes"] = std::llround(candidate.error.rss_peak_bytes);
-  error["rss_end_bytes"] = std::llround(candidate.error.rss_end_bytes);
+  for (const auto& [name, value] : candidate.setting) settings[name] = value;
   return {{"settings", settings},
           {"predicted", to_json(candidate.predicted)},
-          {"error", error},
+          {"error", error_json(verification, candidate.predicted, candidate.error)},
           {"saved_ns", std::llround(candidate.saved_ns)},
           {"on_front", candidate.on_front},
           {"near_best", candidate.near_best},

@@ -14,6 +14,8 @@ struct WhatIf {
   heap::Parameters parameters;     // recorded settings included
   replay::TrimPeriod trim;         // malloc_trim_every_ms, malloc_trim_every_frees: a change of the program, no variable says it
   bool arena_estimate = false;     // which thread gets which arena follows glibc's rules with every lock free, not the recording
+  bool huge_pages = false;         // what a fault brings depends on where in 2 MiB a block lies
+  bool may_do_nothing = false;     // in some runs the program is as it was
   // One line each: what it costs that no prediction holds. Faults and calls are priced; the way through malloc and waiting for
   // locks are not.
   std::vector<std::string> unpriced;

@@ -11,6 +11,7 @@
 #include "replay/fault_touches.h"
 #include "replay/heap_pages.h"
 #include "replay/mapping_area.h"
+#include "replay/observations.h"
 #include "replay/observed_faults.h"
 #include "replay/order/lock_order.h"
 #include "replay/order/put_in_order.h"
@@ -46,6 +47,7 @@ class Loader {
         calls_(recording.calls(process.pid)),
         faults_(recording.faults(process.pid)),
         touches_(recording.touches(process.pid)),
+        observations_(touches_),
         thread_ends_(recording.thread_ends(process.pid)),
         forks_(std::move(forks)),
         attribution_(calls_),
@@ -65,7 +67,7 @@ class Loader {
     program_.wall_ns = recording_.meta().wall_ns;
     program_.lost_events = process_.lost_heap_events;
     break_ = process_.initial_brk;
-    index_touches();
+    if (observations_.any_contents()) fault_touches_.contents_are_known();
     children_ = ChildLives(recording_.tasks(), process_.pid, std::max(birth_ns(), process_.start_ns));
 
     auto reader = recording_.heap_events(process_.pid);
@@ -92,6 +94,7 @@ class Loader {
   std::vector<trace::MemoryCall> calls_;
   std::vector<trace::FaultEvent> faults_;
   std::vector<trace::TouchObservation> touches_;
+  Observations observations_;
   std::vector<trace::ThreadEnd> thread_ends_;
   std::size_t next_thread_end_ = 0;
   const std::vector<trace::ForkPoint> forks_;
@@ -109,27 +112,7 @@ class Loader {
   EventTimes times_;  // of programs with threads
   std::vector<ChunkSpan> spans_;
   std::unordered_map<trace::Tid, std::uint16_t> thread_index_;
-  std::unordered_map<trace::Tid, std::vector<const trace::TouchObservation*>> touches_by_thread_;
-  std::unordered_map<trace::Tid, std::size_t> touch_cursor_;
   std::uint64_t break_ = 0, highest_block_ = 0;
-
-  void index_touches() {
-    for (const trace::TouchObservation& seen : touches_)
-      if (!seen.at_exit) touches_by_thread_[seen.tid].push_back(&seen);
-  }
-
-  // The observation recorded for this free or realloc, if there is one.
-  const trace::TouchObservation* observation(const trace::HeapEvent& event) {
-    auto thread = touches_by_thread_.find(event.tid);
-    if (thread == touches_by_thread_.end()) return nullptr;
-    std::size_t& cursor = touch_cursor_[event.tid];
-    while (cursor < thread->second.size() && thread->second[cursor]->time_ns < event.begin_ns) ++cursor;
-    if (cursor == thread->second.size() || thread->second[cursor]->time_ns != event.begin_ns) return nullptr;
-    const trace::TouchObservation* seen = thread->second[cursor];
-    if (page_floor(seen->address) > page_floor(event.b) + kPageSize || seen->address < page_floor(event.b)) return nullptr;
-    ++cursor;
-    return seen;
-  }
 
   std::uint16_t thread_of(trace::Tid tid) {
     auto [at, is_new] = thread_index_.try_emplace(tid, static_cast<std::uint16_t>(program_.threads.size()));
@@ -162,10 +145,11 @@ class Loader {
     if (found == nullptr) return {.slot = kNoSlot, .span = kNoSlot, .touch = {}};
     const LiveBlock block = blocks_[*found];
     live_.erase(address);
-    const auto resident = model_.died(block.touch, observation(event));
+    const auto resident = model_.died(block.touch, observations_.residency(event));
     if (in_heap(block.touch) && block.touch.size >= kObservedBytes)
       for (const Extent& part : resident) heap_pages_.add(address + part.begin, address + part.end);
-    if (followed(block.touch)) fault_touches_.died(address, static_cast<std::uint32_t>(program_.events.size()), event.begin_ns);
+    if (followed(block.touch))
+      fault_touches_.died(address, static_cast<std::uint32_t>(program_.events.size()), event.begin_ns, observations_.contents(event));
     if (block.span != kNoSlot) spans_[block.span].death_ns = event.end_ns;
     free_slots_.push_back(block.slot);
     return block;
@@ -360,7 +344,7 @@ class Loader {
     for (const ChunkSpan& heap : arenas_.heaps())
       if (heap.death_ns == ~std::uint64_t{0}) live_chunks.push_back(heap);
     model_.finish(program_, residency);
-    fault_touches_.finish(program_);
+    fault_touches_.finish(program_, touches_);
     program_.mapping_top = mapping_area_top(process_, calls_, spans_.empty() ? ~std::uint64_t{0} : spans_.front().birth_ns);
 
     std::vector<Mapping> exit_mappings = process_.exit_seen ? parse_smaps(process_.exit_maps) : std::vector<Mapping>{};

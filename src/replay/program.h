@@ -2,6 +2,7 @@
 // would depend on: frees and reallocs name a slot, the place in the replayer's table where the block's address stands.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -45,10 +46,12 @@ struct Extent {
 
 // What a touch is known by. A page that was resident before the block was born shows no first access.
 enum class Ground : std::uint8_t {
-  seen,     // a fault
+  seen,     // a fault, or contents that changed
+  alike,    // what changed in another block of the call site
   usual,    // what other blocks of the call site were seen to do
   guessed,  // what other blocks of the size were seen to do; else all of it is written
 };
+inline constexpr std::size_t kGrounds = 4;
 
 // Bytes [begin, end) of a block that the program touches at one moment, told by the recorded faults.
 struct TimedTouch {
@@ -133,7 +136,7 @@ struct Program {
   std::vector<Extent> extents;
   std::vector<TimedTouch> timed_touches;        // by event; empty where no faults were recorded
   std::vector<std::uint32_t> timed_blocks;      // events whose block's touches are all in timed_touches, ascending
-  double usual_error = 0, guessed_error = 1;    // SiteTouches::error_within, error_across
+  std::array<double, kGrounds> error_of{0, 0, 0, 1};  // by Ground: how far off such touches are, of the pages they say
   std::vector<AllocatorCall> calls;             // by event
   std::vector<ForeignBreak> foreign_breaks;     // by event
   std::vector<ThreadExit> thread_exits;         // by event

@@ -1,6 +1,7 @@
 #include "replay/replayer.h"
 
 #include <algorithm>
+#include <array>
 
 #include "replay/heap_looks.h"
 #include "replay/modelled.h"
@@ -91,7 +92,7 @@ class Replay {
   CallCounts counted_;
   std::size_t next_call_ = 0, next_touch_ = 0, next_rest_ = 0, next_break_ = 0;
   std::size_t next_timed_block_ = 0, next_timed_touch_ = 0;
-  std::uint64_t usual_faults_ = 0, guessed_faults_ = 0;
+  std::array<std::uint64_t, kGrounds> faults_by_ground_{};
   std::uint32_t next_rest_time_ = 0;
   std::size_t next_break_event_ = 0;
   struct Child {
@@ -151,7 +152,8 @@ class Replay {
     if (plan_.box != nullptr) heap_model().note_outcome(plan_.box);
     if (plan_.looks != nullptr) plan_.looks->forget_the_peak();
     counted_ = {};
-    failed_ = usual_faults_ = guessed_faults_ = peak_pages_ = 0;
+    failed_ = peak_pages_ = 0;
+    faults_by_ground_ = {};
   }
 
   // A child's copy stands for all it does: that the parent's pages are shared.
@@ -326,7 +328,7 @@ class Replay {
       if (slot.address == 0) continue;
       const std::uint64_t before = touch.ground == Ground::seen ? 0 : malloc_faults();
       twin().touch(slot.address + touch.begin, touch.end - touch.begin, touch.write);
-      if (touch.ground != Ground::seen) (touch.ground == Ground::usual ? usual_faults_ : guessed_faults_) += malloc_faults() - before;
+      if (touch.ground != Ground::seen) faults_by_ground_[static_cast<std::size_t>(touch.ground)] += malloc_faults() - before;
     }
   }
 
@@ -386,8 +388,10 @@ class Replay {
       for (std::uint64_t* bytes : {&p.rss_peak_bytes, &p.rss_end_bytes}) *bytes -= std::min(*bytes, program_.borrowed.pages << kPageShift);
     }
     p.failed = failed_;
-    p.unseen_minor = usual_faults_ + guessed_faults_;
-    p.unseen_error = static_cast<double>(usual_faults_) * program_.usual_error + static_cast<double>(guessed_faults_) * program_.guessed_error;
+    for (std::size_t ground = 0; ground < kGrounds; ++ground) {
+      p.unseen_minor += faults_by_ground_[ground];
+      p.unseen_error += static_cast<double>(faults_by_ground_[ground]) * program_.error_of[ground];
+    }
     p.cost_ns = cost_of(p, program_.costs);
     return p;
   }

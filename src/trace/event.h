@@ -53,12 +53,25 @@ struct ThreadEnd {
 
 // Residency of one block seen by the recorder (mincore(2)) just before it was freed, reallocated, or the process ended.
 // Independent of fault records. runs alternates: pages resident, pages not resident, pages resident, ...
+// Pages of a block, and whether they still held what they held when the block was given to the program.
+struct ContentRun {
+  std::uint32_t pages = 0;
+  std::uint8_t first = 0, last = 0;  // if it changed: the first and last line (64 bytes) of the page that did
+  bool changed = false;
+  bool compared = false;  // false: nothing is known
+  bool zero = false;      // nothing but zeroes now
+  bool cleared = false;   // more of the lines that held something became zero than stayed the same
+};
+
 struct TouchObservation {
   std::uint64_t time_ns = 0;  // the begin_ns of the free/realloc it precedes, or the time of the process's end
   std::uint64_t address = 0;  // first page looked at (page aligned)
   Tid tid = 0;
   bool at_exit = false;       // a whole anonymous mapping at the end of the process, not one block
   std::vector<std::uint32_t> runs;
+  // Not empty: this is no residency (no runs) but what a sample of the blocks of a page and more held, from the page `address` lies
+  // in; address is the block's own. at_exit: one block that was alive at the end.
+  std::vector<ContentRun> contents{};
 };
 
 // Arguments are those of the kernel's ABI but for three: pkey_mprotect is an mprotect whose args[3] is 1 + the key, setrlimit a

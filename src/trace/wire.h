@@ -104,6 +104,8 @@ enum class RecordKind : std::uint8_t {
   note = 16,        // text: one line for the user, e.g. why something is missing
   modules_stale = 17,  // delta: dlclose was called; modules after this are announced anew
   thread_end = 18,  // delta: the thread ends now, and with turns nobody else is in the allocator until it is gone
+  contents = 19,    // block address, kContents*, run count, runs of pages << kContentBits | content: which parts of a block are not what they
+                    // were when it was given, from the page it begins in; belongs to the free/realloc record that follows in this ring
 };
 // Unknown keys are ignored. Mappings named memfd:faultline or libfaultline_shim are the recorder's own in any case.
 // kind of a `call` record; the same numbers as trace::CallKind. sbrk(2) is written as brk with its resulting break.
@@ -112,6 +114,15 @@ inline constexpr std::uint8_t kKindMask = 0x1f;
 inline constexpr std::uint8_t kHasDuration = 0x20;
 inline constexpr std::uint8_t kNoStack = 0x40;
 inline constexpr std::uint8_t kForeignAllocator = 0x80;  // header flags are meaningless: the allocator is not glibc's
+// Of a contents record: what a page's number says. A line is 64 bytes of the page; only bytes of the block count.
+inline constexpr std::uint64_t kContentsAtExit = 1;   // the block is alive at the end of the process: no record follows
+inline constexpr unsigned kContentBits = 16;
+inline constexpr std::uint64_t kContentLine = 0x3f;        // the first line that changed
+inline constexpr unsigned kContentLastLineShift = 6;       // and the last
+inline constexpr std::uint64_t kContentChanged = 1 << 12;
+inline constexpr std::uint64_t kContentCompared = 1 << 13;  // else nothing is known of this page
+inline constexpr std::uint64_t kContentZero = 1 << 14;      // nothing but zeroes now
+inline constexpr std::uint64_t kContentCleared = 1 << 15;   // more of the lines that held something became zero than stayed the same
 inline constexpr std::uint64_t kMinDurationTicks = 600;  // below this no system call or page fault fits
 inline constexpr std::uint32_t kStackSlots = 4096;
 inline constexpr std::uint32_t kMaxFrames = 256;

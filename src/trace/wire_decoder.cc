@@ -162,6 +162,7 @@ bool WireDecoder::side_record(RecordKind kind) {
     case RecordKind::thread: return thread_record();
     case RecordKind::touch: return touch_record(false);
     case RecordKind::exit_touch: return touch_record(true);
+    case RecordKind::contents: return contents_record();
     case RecordKind::module: return module_record();
     case RecordKind::call: return call_record();
     case RecordKind::start:
@@ -208,14 +209,40 @@ bool WireDecoder::touch_record(bool at_exit) {
     if (run > 0xffffffff) return bad("a run of pages longer than memory");
     touch.runs.push_back(static_cast<std::uint32_t>(run));
   }
+  observed(std::move(touch), at_exit);
+  return true;
+}
+
+void WireDecoder::observed(TouchObservation&& touch, bool at_exit) {
   touch.tid = tid_;
   touch.at_exit = at_exit;
-  if (at_exit) {
-    touch.time_ns = clock_.ns(last_tick_);
-    if (side_ != nullptr) side_->touch(std::move(touch));
-  } else {
+  if (!at_exit) {
     touches_.push_back(std::move(touch));
+    return;
   }
+  touch.time_ns = clock_.ns(last_tick_);
+  if (side_ != nullptr) side_->touch(std::move(touch));
+}
+
+bool WireDecoder::contents_record() {
+  TouchObservation touch;
+  std::uint64_t how = 0, runs = 0;
+  if (!varint(touch.address) || !varint(how) || !varint(runs)) return false;
+  if (runs == 0 || runs > kMaxRuns || runs > static_cast<std::uint64_t>(end_ - at_)) return bad("contents of no pages, or of more than bytes");
+  touch.contents.reserve(runs);
+  for (std::uint64_t i = 0; i < runs; ++i) {
+    std::uint64_t run = 0;
+    if (!varint(run)) return false;
+    if (run >> wire::kContentBits > 0xffffffff) return bad("a run of pages longer than memory");
+    touch.contents.push_back({.pages = static_cast<std::uint32_t>(run >> wire::kContentBits),
+                              .first = static_cast<std::uint8_t>(run & wire::kContentLine),
+                              .last = static_cast<std::uint8_t>(run >> wire::kContentLastLineShift & wire::kContentLine),
+                              .changed = (run & wire::kContentChanged) != 0,
+                              .compared = (run & wire::kContentCompared) != 0,
+                              .zero = (run & wire::kContentZero) != 0,
+                              .cleared = (run & wire::kContentCleared) != 0});
+  }
+  observed(std::move(touch), (how & wire::kContentsAtExit) != 0);
   return true;
 }
 

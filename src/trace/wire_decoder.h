@@ -44,8 +44,10 @@ class WireDecoder {
   bool side_record(wire::RecordKind kind);
   bool thread_record();
   bool touch_record(bool at_exit);
+  bool contents_record();
   bool module_record();
   bool call_record();
+  void observed(TouchObservation&& touch, bool at_exit);
   bool varint(std::uint64_t& value);
   bool text(std::string_view& value);
   bool pointer(std::uint64_t& value, std::uint8_t& flags);

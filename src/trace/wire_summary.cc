@@ -21,6 +21,7 @@ const char* shape_of(RecordKind kind) {
     case RecordKind::mallopt: return "vvv";
     case RecordKind::touch:
     case RecordKind::exit_touch: return "vr";
+    case RecordKind::contents: return "vvr";
     case RecordKind::module: return "vvvtt";
     case RecordKind::start:
     case RecordKind::exit:
@@ -30,10 +31,13 @@ const char* shape_of(RecordKind kind) {
   }
 }
 
+bool is_stamped(RecordKind kind) { return kind == RecordKind::modules_stale || kind == RecordKind::thread_end; }
+
 std::uint16_t flag_of(RecordKind kind) {
   switch (kind) {
     case RecordKind::touch:
-    case RecordKind::exit_touch: return kHasTouches;
+    case RecordKind::exit_touch:
+    case RecordKind::contents: return kHasTouches;
     case RecordKind::module: return kHasModules;
     case RecordKind::start: return kHasStart;
     case RecordKind::exit: return kHasExit;
@@ -93,9 +97,9 @@ void for_each_text(std::span<const std::uint8_t> block, const std::function<void
   while (walk.at != walk.end) {
     const std::uint8_t head = *walk.at++;
     const auto kind = static_cast<RecordKind>(head & wire::kKindMask);
-    if (kind > RecordKind::thread_end) return;
+    if (kind > RecordKind::contents) return;
     const bool event = kind >= RecordKind::malloc && kind <= RecordKind::malloc_trim;
-    int stamps = kind == RecordKind::thread || kind == RecordKind::call ? 2 : event || kind >= RecordKind::modules_stale ? 1 : 0;
+    int stamps = kind == RecordKind::thread || kind == RecordKind::call ? 2 : event || is_stamped(kind) ? 1 : 0;
     if (event && (head & wire::kHasDuration) != 0) ++stamps;
     for (; stamps > 0; --stamps) {
       if (!walk.skip()) return;
@@ -119,13 +123,13 @@ bool summarize_wire(std::span<const std::uint8_t> block, std::uint64_t& last_tic
     const std::uint8_t head = *walk.at++;
     const auto kind = static_cast<RecordKind>(head & wire::kKindMask);
     if (kind == RecordKind::pad) continue;
-    if (kind > RecordKind::thread_end) return false;
+    if (kind > RecordKind::contents) return false;
     const bool event = kind >= RecordKind::malloc && kind <= RecordKind::malloc_trim;
     std::uint64_t number = 0, tid = 0;
     if (kind == RecordKind::thread) {
       if (!walk.varint(last_tick) || !walk.varint(tid)) return false;
       summary.tid = static_cast<Tid>(tid);
-    } else if (event || kind == RecordKind::call || kind >= RecordKind::modules_stale) {
+    } else if (event || kind == RecordKind::call || is_stamped(kind)) {
       if (!walk.varint(number)) return false;
       last_tick += number;
     }

@@ -107,6 +107,13 @@ bool decode_one(Decoder& d, WireEvent& e) {
       for (std::uint64_t i = 0; d.ok && i < count; ++i) e.runs.push_back(d.number());
       break;
     }
+    case RecordKind::contents: {
+      e.pointer = d.number();
+      e.second = d.number();
+      const std::uint64_t count = d.number();
+      for (std::uint64_t i = 0; d.ok && i < count; ++i) e.runs.push_back(d.number());
+      break;
+    }
     case RecordKind::module:
       e.module_start = d.number();
       e.module_end = d.number();

@@ -302,6 +302,31 @@ TEST(Shim, TouchedPagesOfFreedBlocks) {
   EXPECT_TRUE(medium);
 }
 
+TEST(Shim, ChangedContentsOfBlocks) {
+  const TortureRun run = torture({"contents"});
+  EXPECT_EQ(run.result.wait_status, 0);
+  std::vector<std::vector<std::uint64_t>> freed, alive;  // content page by page
+  std::uint64_t block = 0;
+  for (const auto* e : only(run.processes).of(RecordKind::contents)) {
+    std::vector<std::uint64_t> pages;
+    for (const std::uint64_t run_of_pages : e->runs) pages.insert(pages.end(), run_of_pages >> wire::kContentBits, run_of_pages & ((1U << wire::kContentBits) - 1));
+    (e->second == wire::kContentsAtExit ? alive : freed).push_back(pages);
+    block = e->pointer;
+  }
+  ASSERT_EQ(freed.size(), 2U);
+  ASSERT_EQ(alive.size(), 1U);
+  EXPECT_NE(freed[0].back() & wire::kContentChanged, 0U);
+  // The second page of the block is the first whole one.
+  const std::vector<std::uint64_t>& seen = freed[1];
+  ASSERT_EQ(seen.size(), 17U);
+  constexpr std::uint64_t kSame = wire::kContentCompared;
+  for (std::size_t i = 0; i < seen.size(); ++i)
+    EXPECT_EQ(seen[i], i == 3 ? kSame | wire::kContentChanged | 9 | 9 << wire::kContentLastLineShift : i == 7 ? 0 : kSame) << "page " << i;  // what is gone is not written
+  EXPECT_EQ(alive[0].size(), 17U);
+  const std::size_t written = (block % 4096 + 10 * 4096) / 4096;
+  for (std::size_t i = 0; i < alive[0].size(); ++i) EXPECT_EQ((alive[0][i] & wire::kContentChanged) != 0, i == written) << "page " << i;
+}
+
 TEST(Shim, WrappedCalls) {
   RecorderSettings settings;
   settings.wrapped_calls = true;
@@ -318,6 +343,7 @@ TEST(Shim, OptionsWithoutStacks) {
   const TortureRun run = torture({"errno"}, {}, "stacks=0,touches=0");
   const RecordedProcess& p = only(run.processes);
   EXPECT_TRUE(p.of(RecordKind::touch).empty());
+  EXPECT_TRUE(p.of(RecordKind::contents).empty());
   for (const auto* e : p.of(RecordKind::malloc)) EXPECT_FALSE(e->has_stack);
 }
 

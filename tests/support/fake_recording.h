@@ -75,6 +75,11 @@ class FakeRecording : public trace::Recording {
     touch_list.push_back(
         {.time_ns = events.back().begin_ns, .address = page, .tid = events.back().tid, .at_exit = false, .runs = std::move(runs)});
   }
+  // What it found changed in the block that the last event frees.
+  void contents(std::vector<trace::ContentRun> runs) {
+    const trace::HeapEvent& last = events.back();
+    touch_list.push_back({.time_ns = last.begin_ns, .address = last.b, .tid = last.tid, .at_exit = false, .runs = {}, .contents = std::move(runs)});
+  }
   void at_exit(std::uint64_t page, std::vector<std::uint32_t> runs) {
     touch_list.push_back({.time_ns = now_ns + 1000, .address = page, .tid = 100, .at_exit = true, .runs = std::move(runs)});
   }

@@ -99,7 +99,57 @@ TEST(ReplayFaultTouches, PagesResidentBeforeAreJudgedByTheSite) {
     if (touch.ground == Ground::usual) usual += touch.end - touch.begin;
   EXPECT_GT(usual, 0u);
   EXPECT_LE(usual, 2 * 4 * 4096u);
-  EXPECT_GE(program.usual_error, SiteTouches::kLeastError);
+  EXPECT_GE(program.error_of[static_cast<std::size_t>(Ground::usual)], SiteTouches::kLeastError);
+}
+
+constexpr trace::ContentRun same(std::uint32_t pages) { return {.pages = pages, .first = 0, .last = 0, .changed = false, .compared = true, .zero = false, .cleared = false}; }
+constexpr trace::ContentRun changed(std::uint32_t pages, std::uint8_t first, std::uint8_t last) {
+  return {.pages = pages, .first = first, .last = last, .changed = true, .compared = true, .zero = false, .cleared = false};
+}
+
+// The page was resident before the block was born, and what it held changed: eight lines of the second page.
+TEST(ReplayFaultTouches, ContentsTellOfPagesResidentBefore) {
+  FakeRecording recording;
+  const std::uint64_t block = kHeap + 0x1010;
+  recording.malloc(8 * 4096, block).stack = 5;
+  for (std::uint64_t page = 0; page <= 8; ++page) fault(recording, recording.now_ns + 600 + page, block + page * 4096 - (page == 8 ? 16 : 0));
+  recording.free(block);
+  recording.malloc(8 * 4096, block).stack = 7;
+  recording.free(block);
+  recording.contents({same(1), changed(1, 8, 15), same(7)});
+  const Program program = load(recording);
+  std::vector<TimedTouch> second;
+  for (const TimedTouch& touch : program.timed_touches)
+    if (touch.event == 2) second.push_back(touch);
+  ASSERT_EQ(second.size(), 1u);
+  EXPECT_EQ(second[0].begin, 4096 - 0x10 + 512u);
+  EXPECT_EQ(second[0].end, 4096 - 0x10 + 1024u);
+  EXPECT_EQ(second[0].ground, Ground::seen);
+}
+
+// A block whose contents were not compared is used like the one of its site that was. The third block's unchanged pages tell nothing:
+// the same site may have written them again just the same.
+TEST(ReplayFaultTouches, ABlockIsUsedLikeAComparedOneOfItsSite) {
+  FakeRecording recording;
+  const std::uint64_t block = kHeap + 0x1010;
+  for (int i = 0; i < 4; ++i) {
+    recording.malloc(8 * 4096, block).stack = i == 0 ? 5 : 7;
+    if (i == 0)
+      for (std::uint64_t page = 0; page <= 8; ++page) fault(recording, recording.now_ns + 600 + page, block + page * 4096 - (page == 8 ? 16 : 0));
+    recording.free(block).stack = 8;
+    if (i == 1) recording.contents({changed(3, 0, 63), same(6)});
+    if (i == 2) recording.contents({same(9)});
+  }
+  const Program program = load(recording);
+  for (const std::uint32_t birth : {4u, 6u}) {
+    std::uint64_t alike = 0;
+    for (const TimedTouch& touch : program.timed_touches)
+      if (touch.event == birth) {
+        EXPECT_EQ(touch.ground, Ground::alike);
+        alike += touch.end - touch.begin;
+      }
+    EXPECT_EQ(alike, 3 * 4096 - 0x10u);
+  }
 }
 
 TEST(ReplayFaultTouches, WhatCallocClearedIsNotTheProgramsAccess) {

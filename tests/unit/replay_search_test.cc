@@ -129,15 +129,15 @@ TEST(Search, AnswersAsManyDistinctSettingsAsAsked) {
   SearchOptions options;
   options.settings = 300;
   const Advice advice = search(program, options);
-  std::set<std::vector<std::string>> distinct;
-  for (const Candidate& candidate : advice.candidates) distinct.insert(candidate.settings);
+  std::set<Setting> distinct;
+  for (const Candidate& candidate : advice.candidates) distinct.insert(candidate.setting);
   EXPECT_EQ(distinct.size(), advice.candidates.size());
   EXPECT_EQ(advice.candidates.size() + advice.too_costly, 300u);
   EXPECT_LT(advice.replays, 200u);  // the others lie within a box
   // And again: the same answers in the same order.
   const Advice again = search(program, options);
   ASSERT_EQ(again.candidates.size(), advice.candidates.size());
-  for (std::size_t i = 0; i < advice.candidates.size(); ++i) EXPECT_EQ(advice.candidates[i].settings, again.candidates[i].settings);
+  for (std::size_t i = 0; i < advice.candidates.size(); ++i) EXPECT_EQ(advice.candidates[i].setting, again.candidates[i].setting);
   EXPECT_EQ(advice.recommended, again.recommended);
 }
 
@@ -207,7 +207,7 @@ TEST(Search, AGainWithinTheErrorIsNotRecommended) {
   replay::Program program = storm(4, 160'000, 200, 50e6);
   ASSERT_TRUE(search(program, {}).recommended);
   // The same, but all that is known of the pages is a guess that may be wrong by all of them.
-  program.guessed_error = program.usual_error = 1;
+  program.error_of = {0, 1, 1, 1};
   for (std::uint32_t i = 0; i < program.events.size(); ++i) {
     const replay::Event& event = program.events[i];
     if (event.op == trace::HeapOp::free) continue;

@@ -41,6 +41,13 @@ class WireWriter {
       before = frame;
     }
   }
+  void contents(std::uint64_t address, std::uint64_t how, const std::vector<std::uint64_t>& runs) {
+    head(wire::RecordKind::contents);
+    number(address);
+    number(how);
+    number(runs.size());
+    for (const std::uint64_t run : runs) number(run);
+  }
   void touch(wire::RecordKind kind, std::uint64_t address, const std::vector<std::uint64_t>& runs) {
     head(kind);
     number(address);

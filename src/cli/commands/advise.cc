@@ -9,6 +9,7 @@
 #include "analyze/search_json.h"
 #include "analyze/search_text.h"
 #include "cli/command.h"
+#include "cli/objective_option.h"
 #include "replay/session.h"
 
 namespace faultline::cli {
@@ -27,8 +28,7 @@ class Advise : public Command {
  public:
   void describe(CLI::App& app) override {
     app.add_option("file", file_, "recording")->required();
-    app.add_option("--objective", objective_, "what is to become smaller: time, peak-rss, end-rss, or any (time if there is some to save, else memory)")
-        ->check(CLI::IsMember({"any", "time", "peak-rss", "end-rss"}));
+    add_objective(app, options_.objective, "what is to become smaller: time, peak-rss, end-rss, or any (time if there is some to save, else memory)");
     app.add_option("--settings", options_.settings, "how many distinct joint settings to answer (default: those that have something to tell)")->check(CLI::Range(1, 100'000));
     app.add_option("--allow-rss", allowed_percent_, "per cent by which advice may raise peak RSS")->capture_default_str();
     app.add_option("--allow-time", allowed_time_percent_, "per cent of the run that less memory may cost")->capture_default_str();
@@ -39,7 +39,6 @@ class Advise : public Command {
   }
 
   Result<int> run() override {
-    options_.objective = analyze::objective_names().at(objective_);
     if (!std::isfinite(options_.seconds) || options_.seconds <= 0) return fail(make_error("--seconds: wanted a time above 0, found {}", options_.seconds));
     for (const auto& [name, value] : {std::pair{"--allow-rss", allowed_percent_}, std::pair{"--allow-time", allowed_time_percent_}})
       if (!std::isfinite(value) || value < 0) return fail(make_error("{}: wanted per cent from 0, found {}", name, value));
@@ -70,7 +69,6 @@ class Advise : public Command {
   std::string file_;
   trace::Pid pid_ = 0;
   double allowed_percent_ = 10, allowed_time_percent_ = 2;
-  std::string objective_ = "any";
   analyze::SearchOptions options_;
   bool json_ = false;
 
@@ -147,7 +145,7 @@ class Advise : public Command {
   static void print_candidate(const Advice& advice, std::size_t i) {
     const Candidate& c = advice.candidates[i];
     const char* mark = advice.recommended == i ? "=>" : c.raises_peak ? "!" : "";
-    print_candidate(mark, joined(c.settings) + (c.what_if.arena_estimate ? "  (estimate)" : "") + (c.what_if.unpriced.empty() ? "" : "  (not all of its cost is priced)") + (c.what_if.assumptions.empty() ? "" : "  (see below)"), c.predicted, c.saved_ns);
+    print_candidate(mark, joined(analyze::assignments(c.setting)) + (c.what_if.arena_estimate ? "  (estimate)" : "") + (c.what_if.unpriced.empty() ? "" : "  (not all of its cost is priced)") + (c.what_if.assumptions.empty() ? "" : "  (see below)"), c.predicted, c.saved_ns);
   }
 
   void print_text(const replay::Session& session, const Advice& advice) const {
@@ -164,7 +162,7 @@ class Advise : public Command {
                std::chrono::duration<double>(analyze::Clock::now() - options_.started).count(),
                advice.too_costly ? fmt::format(", {} given up: they would cost a quarter of the run", advice.too_costly) : "",
                advice.out_of_time ? "; out of time, there was more to try (--seconds)" : "", analyze::error_bar_text(advice.verification));
-    fmt::print("saved: faults and memory calls priced on the machine that recorded. !: raises peak RSS by more than {:.0f} %\n\n", allowed_percent_);
+    fmt::print("saved: faults and memory calls priced on the machine that recorded. !: raises peak RSS by more than {:.0f} % and {}\n\n", allowed_percent_, bytes_text(analyze::SearchOptions::kAllowedBytes));
     if (!advice.recommended) {
       fmt::print("{}.\n", advice.reason);
       return;
@@ -219,7 +217,7 @@ class Advise : public Command {
   }
   static std::string set_options(const Candidate& candidate) {
     std::string text;
-    for (const std::string& one : candidate.settings) text += " --set " + one;
+    for (const std::string& one : analyze::assignments(candidate.setting)) text += " --set " + one;
     return text;
   }
 };

@@ -12,6 +12,7 @@
 #include "analyze/search_measure.h"
 #include "analyze/search_text.h"
 #include "cli/command.h"
+#include "cli/objective_option.h"
 #include "replay/replayer.h"
 #include "replay/session.h"
 
@@ -62,7 +63,7 @@ class Confirm : public Command {
     app.add_option("file", file_, "recording")->required();
     auto* set = app.add_option("--set", settings_, "malloc setting NAME=VALUE (repeatable; all apply together)")->allow_extra_args(false);
     app.add_flag("--advice", advice_, "the settings faultline advise recommends")->excludes(set);
-    app.add_option("--objective", objective_, "with --advice: what is to become smaller")->transform(CLI::CheckedTransformer(analyze::objective_names(), CLI::ignore_case));
+    add_objective(app, objective_, "with --advice: what is to become smaller");
     app.add_option("--runs", runs_, "runs of each, alternating")->check(CLI::Range(1, 100))->capture_default_str();
     app.add_flag("--quiet", quiet_, "send the command's standard output to /dev/null");
     app.add_option("--process", pid_, "which recorded process (default: the command's own)");
@@ -82,12 +83,10 @@ class Confirm : public Command {
       analyze::SearchOptions options;
       options.objective = objective_;
       const analyze::Advice advice = analyze::search(session.program, options);
-      if (!advice.recommended) {
-        if (json_) fmt::print("{}\n", nlohmann::ordered_json{{"confirmed", nullptr}, {"reason", advice.reason}}.dump(2));
-        else fmt::print("Nothing to confirm: {}.\n", advice.reason);
-        return kAnswerIsNo;
-      }
-      settings_ = advice.candidates[*advice.recommended].settings;
+      if (!advice.recommended) return nothing_to_confirm(advice.reason);
+      const analyze::WhatIf& recommended = advice.candidates[*advice.recommended].what_if;
+      if (recommended.trim.any()) return nothing_to_confirm("the advice is no setting but a change of the program: " + recommended.code());
+      settings_ = analyze::assignments(advice.candidates[*advice.recommended].setting);
       verification = advice.verification;
     } else {
       verification = replay::verify(session.program);
@@ -117,6 +116,12 @@ class Confirm : public Command {
   analyze::Objective objective_ = analyze::Objective::any;
   bool advice_ = false, quiet_ = false, json_ = false;
   int runs_ = 3;
+
+  int nothing_to_confirm(const std::string& reason) const {
+    if (json_) fmt::print("{}\n", nlohmann::ordered_json{{"confirmed", nullptr}, {"reason", reason}}.dump(2));
+    else fmt::print("Nothing to confirm: {}.\n", reason);
+    return kAnswerIsNo;
+  }
 
   // Faults of the recorded processes beside the main one: wait4 counts reaped children with the command.
   static std::uint64_t faults_of_others(const replay::Session& session) {

@@ -31,6 +31,7 @@ class WhatIf : public Command {
     replay::ReplayPlan plan;
     plan.trim = question.trim;
     const replay::Prediction after = *replay::replay(session.program, question.parameters, plan);
+    const analyze::ErrorBar error = analyze::error_bar(verification, question, after, session.program.costs);
     const std::string env = question.environment();
     std::vector<std::string> assumptions = question.assumptions;
     if (question.arena_estimate) assumptions.push_back(analyze::arena_estimate_text());
@@ -41,7 +42,7 @@ class WhatIf : public Command {
       out["code"] = question.code();
       out["baseline"] = analyze::to_json(before);
       out["predicted"] = analyze::to_json(after);
-      out["error"] = analyze::error_json(verification, after);
+      out["error"] = analyze::error_json(verification, after, error);
       out["verified"] = verification.holds();
       out["estimate"] = question.arena_estimate;
       out["unpriced"] = question.unpriced;
@@ -67,7 +68,8 @@ class WhatIf : public Command {
                time_text(before.cost_ns - after.cost_ns));
     const bool fails = after.failed > before.failed;
     if (fails) fmt::print("{} allocations that succeeded would fail: the program would be another one, and nothing is saved by that\n", after.failed - before.failed);
-    fmt::print("\nerror bar from verify: {}{}\n", analyze::error_bar_text(verification), analyze::unseen_text(after));
+    fmt::print("\nerror bar: minor faults ±{:.0f}, peak RSS ±{}, RSS at exit ±{} (verify: {}{})\n", error.minor_faults, bytes_text(static_cast<std::uint64_t>(error.rss_peak_bytes)),
+               bytes_text(static_cast<std::uint64_t>(error.rss_end_bytes)), analyze::error_bar_text(verification), analyze::unseen_text(after));
     if (!verification.holds()) fmt::print("The twin does not reproduce the recorded run (faultline verify): take this with care.\n");
     for (const std::string& remark : session.remarks) fmt::print("note: {}\n", remark);
     for (const std::string& line : question.unpriced) fmt::print("not priced: {}\n", line);

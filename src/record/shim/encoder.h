@@ -32,6 +32,7 @@ class Encoder {
   // Walks the stack (if wanted), makes room and writes head, delta and duration. ok() is false if nothing may follow.
   Encoder(ThreadRing& ring, wire::RecordKind kind, Stamp stamp, const Caller* caller);
   bool ok() const { return out_ != nullptr; }
+  std::uint64_t site() const { return stack_hash_; }  // of the call stack; 0 without stacks
 
   Encoder& number(std::uint64_t v) {
     out_ = wire::put_varint(out_, v);

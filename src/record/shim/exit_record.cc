@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include "record/shim/block_watch.h"
 #include "record/shim/line_reader.h"
 #include "record/shim/modules.h"
 #include "record/shim/process.h"
@@ -106,6 +107,7 @@ void report_exit() {
   text.add("maps:\n");
   write_text_and_file(*ring, wire::RecordKind::exit, text, "/proc/self/smaps");
   write_residency_of_process(*ring);
+  record_contents_at_exit(*ring);
   process.segment->exit_reported.store(1, std::memory_order_release);
 }
 

@@ -1,6 +1,7 @@
 // The interposed malloc family: forward, then record. Every entry point keeps its own frame (FL_CALLER) and errno.
 #include <errno.h>
 
+#include "record/shim/block_watch.h"
 #include "record/shim/encoder.h"
 #include "record/shim/real_functions.h"
 #include "record/shim/touch.h"
@@ -22,6 +23,10 @@ inline ThreadRing* enter() {
   return ring;
 }
 
+inline bool is_looked_at(std::uint64_t pointer) {
+  return pointer != 0 && process.is_glibc && process.options.touches && (load_word(pointer - 8) & ~std::uint64_t{7}) >= kSmallestWatched;
+}
+
 inline void record_allocation(ThreadRing* ring, RecordKind kind, Stamp stamp, Caller caller, std::uint64_t first,
                               const std::uint64_t* second, std::uint64_t pointer) {
   const BusyRing busy(ring);
@@ -31,18 +36,20 @@ inline void record_allocation(ThreadRing* ring, RecordKind kind, Stamp stamp, Ca
   encoder.number(first);
   if (second != nullptr) encoder.number(*second);
   encoder.pointer(pointer, header_flags(pointer)).finish();
+  if (is_looked_at(pointer)) watch_block(*ring, pointer, encoder.site(), true);
 }
 
-inline void touch_before(ThreadRing* ring, std::uint64_t pointer) {
-  if (!process.is_glibc || !process.options.touches || pointer == 0) return;
-  if ((load_word(pointer - 8) & ~std::uint64_t{7}) < 16 * 1024) return;
+inline void look_before(ThreadRing* ring, std::uint64_t pointer) {
+  if (!is_looked_at(pointer)) return;
   const BusyRing busy(ring);
-  if (busy) record_touch(*ring, pointer);
+  if (!busy) return;
+  record_contents(*ring, pointer);
+  record_touch(*ring, pointer);
 }
 
 inline void* reallocate(void* old, std::size_t size, Caller caller, ThreadRing* ring) {
   const std::uint64_t old_flags = header_flags(word(old));
-  touch_before(ring, word(old));
+  look_before(ring, word(old));
   Turn turn(ring);
   void* result = real.realloc(old, size);
   const Stamp stamp = turn.stamp();
@@ -51,6 +58,7 @@ inline void* reallocate(void* old, std::size_t size, Caller caller, ThreadRing* 
   Encoder encoder(*ring, RecordKind::realloc, stamp, &caller);
   if (encoder.ok()) {
     encoder.number(size).pointer(word(old), old_flags).pointer(word(result), header_flags(word(result))).finish();
+    if (is_looked_at(word(result))) watch_block(*ring, word(result), encoder.site(), old == nullptr);
   }
   return result;
 }
@@ -84,7 +92,7 @@ FL_EXPORT void free(void* pointer) {
     return;
   }
   const std::uint64_t flags = header_flags(word(pointer));
-  touch_before(ring, word(pointer));
+  look_before(ring, word(pointer));
   Turn turn(ring);
   real.free(pointer);
   const Stamp stamp = turn.stamp();

@@ -3,6 +3,7 @@
 #include <linux/mman.h>
 #include <sys/resource.h>
 
+#include "record/shim/block_watch.h"
 #include "record/shim/connection.h"
 #include "record/shim/environment.h"
 #include "record/shim/modules.h"
@@ -180,6 +181,7 @@ void make_table() {
   populate(table, round_to_page(sizeof(ProcessTable)));
   populate(rules, sizeof(RuleCache));
   set_rule_cache(rules);
+  if (process.options.touches) make_block_watch();
   process_phase = &table->phase;
   process_table.store(table, std::memory_order_release);
 }

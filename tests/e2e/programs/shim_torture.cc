@@ -258,6 +258,27 @@ int touches() {
   return 0;
 }
 
+// A block on memory that was used before: one page written, one given back, one not readable when the block is freed.
+int contents() {
+  auto* before = static_cast<char*>(std::malloc(65536));
+  kept = std::malloc(10);
+  std::memset(before, 1, 65536);
+  std::free(before);
+  auto* block = static_cast<char*>(std::malloc(65536));
+  REQUIRE(block == before);
+  auto* page = reinterpret_cast<char*>((reinterpret_cast<std::uintptr_t>(block) + 4095) & ~std::uintptr_t{4095});
+  page[2 * 4096 + 600] = 7;
+  REQUIRE(madvise(page + 4 * 4096, 4096, MADV_DONTNEED) == 0);
+  REQUIRE(mprotect(page + 6 * 4096, 4096, PROT_NONE) == 0);
+  std::free(block);
+  REQUIRE(mprotect(page + 6 * 4096, 4096, PROT_READ | PROT_WRITE) == 0);
+  unsigned char resident = 1;
+  REQUIRE(mincore(page + 4 * 4096, 4096, &resident) == 0 && (resident & 1) == 0);
+  kept = std::malloc(65536);  // alive at the end
+  static_cast<char*>(kept)[10 * 4096] = 9;
+  return 0;
+}
+
 int calls() {
   void* p = mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   REQUIRE(p != MAP_FAILED);
@@ -290,6 +311,7 @@ int main(int argc, char** argv) {
   if (std::strcmp(what, "plugins") == 0) return plugins(argv[2]);
   if (std::strcmp(what, "closed") == 0) return closed_descriptors();
   if (std::strcmp(what, "touches") == 0) return touches();
+  if (std::strcmp(what, "contents") == 0) return contents();
   if (std::strcmp(what, "calls") == 0) return calls();
   if (std::strcmp(what, "churn") == 0) {
     churn(argc > 2 ? std::atoi(argv[2]) : 1000000);

@@ -1,0 +1,17 @@
+// Setting: a joint setting of malloc as names and values.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace faultline::analyze {
+
+// Tunable name (without "glibc.malloc.") to value. Sorted, so equal settings compare equal.
+using Setting = std::map<std::string, std::uint64_t>;
+
+// "mmap_threshold=1048576" and so on, as they are written.
+std::vector<std::string> assignments(const Setting& setting);
+
+}  // namespace faultline::analyze
