@@ -45,6 +45,12 @@ struct LintInput {
   std::string file;                    // the recording, for "next" commands
 
   const MalloptCall* mallopt(int parameter) const;  // the last one, or nullptr
+  // What malloc was told in the end: by mallopt, else by the tunable; nullopt: nothing.
+  template <class Number>
+  std::optional<std::uint64_t> value(int parameter, std::optional<Number> heap::Tunables::*tunable) const {
+    if (const MalloptCall* call = mallopt(parameter)) return static_cast<std::uint64_t>(call->value);
+    return tunables.*tunable;
+  }
 };
 
 LintInput lint_input(std::string_view glibc_tunables, const std::vector<std::string>& environment);

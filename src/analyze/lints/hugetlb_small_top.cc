@@ -20,8 +20,7 @@ std::vector<Lint> look(const LintInput& input) {
     lint.next = "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled, or leave the setting out";
     return {lint};
   }
-  const MalloptCall* const call = input.mallopt(heap::kTrimThreshold);
-  const std::uint64_t trim = call != nullptr ? static_cast<std::uint64_t>(call->value) : input.tunables.trim_threshold.value_or(128 * 1024);
+  const std::uint64_t trim = input.value(heap::kTrimThreshold, &heap::Tunables::trim_threshold).value_or(128 * 1024);
   if (trim >= 2 * kHugePage) return {};
   lint.title = fmt::format("glibc.malloc.hugetlb=1 with a trim threshold of {}: the break moves by 2 MiB, so the top is always beyond it", format_bytes(trim));
   lint.lines.push_back("a free of 64 KiB and more can give 2 MiB back, to be asked for, advised and faulted in again by the next malloc");

@@ -10,10 +10,10 @@ namespace {
 
 std::vector<Lint> look(const LintInput& input) {
   const heap::Tunables& t = input.tunables;
-  const bool mmap = t.mmap_threshold || input.mallopt(heap::kMmapThreshold) != nullptr;
-  const bool trim = t.trim_threshold || input.mallopt(heap::kTrimThreshold) != nullptr;
-  const bool pad = t.top_pad || input.mallopt(heap::kTopPad) != nullptr;
-  const bool max = t.mmap_max || input.mallopt(heap::kMmapMax) != nullptr;
+  const bool mmap = input.value(heap::kMmapThreshold, &heap::Tunables::mmap_threshold).has_value();
+  const bool trim = input.value(heap::kTrimThreshold, &heap::Tunables::trim_threshold).has_value();
+  const bool pad = input.value(heap::kTopPad, &heap::Tunables::top_pad).has_value();
+  const bool max = input.value(heap::kMmapMax, &heap::Tunables::mmap_max).has_value();
   if (!(mmap || trim || pad || max) || (trim && (mmap || max))) return {};
   std::string set, frozen;
   const auto add = [](std::string& list, bool is, const char* name) {

@@ -14,11 +14,8 @@ constexpr std::uint64_t kHalfHeap = std::uint64_t{32} << 20;  // two such blocks
 
 std::vector<Lint> look(const LintInput& input) {
   if (input.threads < 2) return {};
-  const heap::Tunables& t = input.tunables;
-  const MalloptCall* const max_call = input.mallopt(heap::kMmapMax);
-  const MalloptCall* const threshold_call = input.mallopt(heap::kMmapThreshold);
-  const bool no_maps = max_call != nullptr ? max_call->value == 0 : t.mmap_max && *t.mmap_max == 0;
-  const std::uint64_t threshold = threshold_call != nullptr ? static_cast<std::uint64_t>(threshold_call->value) : t.mmap_threshold.value_or(0);
+  const bool no_maps = input.value(heap::kMmapMax, &heap::Tunables::mmap_max) == 0U;
+  const std::uint64_t threshold = input.value(heap::kMmapThreshold, &heap::Tunables::mmap_threshold).value_or(0);
   if (!no_maps && threshold < kHalfHeap) return {};
   Lint lint;
   lint.title = no_maps ? fmt::format("mmap_max=0 in a program of {} threads: their large blocks must fit into arenas of 64 MiB", input.threads)

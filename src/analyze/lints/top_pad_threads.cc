@@ -13,8 +13,7 @@ constexpr std::uint64_t kDefault = 128 * 1024;
 
 std::vector<Lint> look(const LintInput& input) {
   if (input.threads < 2) return {};
-  const MalloptCall* const call = input.mallopt(heap::kTopPad);
-  const std::uint64_t pad = call != nullptr ? static_cast<std::uint64_t>(call->value) : input.tunables.top_pad.value_or(0);
+  const std::uint64_t pad = input.value(heap::kTopPad, &heap::Tunables::top_pad).value_or(0);
   if (pad <= kDefault) return {};
   Lint lint;
   lint.title = fmt::format("top_pad of {} does little for {} of the {} threads: their arenas ignore it when they grow", format_bytes(pad), input.threads - 1, input.threads);
