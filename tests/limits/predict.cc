@@ -1,5 +1,6 @@
 // limits_predict PATTERN SEED LIMIT_BYTES...: the same pattern as a reference stream in the twin; one line of JSON for each limit.
-// limits_predict --list: the patterns. Options by environment: FAULTLINE_SWAP_ROTATING=1, FAULTLINE_CGROUP_V1=1 say what the machine is.
+// limits_predict --list: the patterns. Options by environment: FAULTLINE_SWAP_ROTATING=1, FAULTLINE_CGROUP_V1=1,
+// FAULTLINE_READ_AHEAD_KIB=128 say what the machine is.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -100,6 +101,7 @@ int main(int argc, char** argv) {
       settings.swap_pages = 2048ull << 8;
       settings.device.rotating = set("FAULTLINE_SWAP_ROTATING");
       settings.cgroup_v1 = set("FAULTLINE_CGROUP_V1");
+      if (const char* const kib = std::getenv("FAULTLINE_READ_AHEAD_KIB")) settings.read_ahead_pages = static_cast<std::uint32_t>(std::strtoul(kib, nullptr, 10) / 4);
       const auto outcome = replay::replay_limited(stream, settings);
       if (!outcome) {
         fmt::print(stderr, "limits_predict: {}\n", outcome.error().message());

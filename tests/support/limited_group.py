@@ -50,13 +50,24 @@ def swap_file(mib, directory):
         os.unlink(path)
 
 
-def rotating(path):
+def queue_setting(path, name, default):
+    """Of the device a file lies on: /sys/dev/block/.../queue/NAME."""
     device = os.stat(path).st_dev
     sysfs = pathlib.Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve()
     for place in (sysfs, sysfs.parent):
-        if (place / "queue/rotational").exists():
-            return (place / "queue/rotational").read_text().strip() == "1"
-    return False
+        if (place / "queue" / name).exists():
+            return (place / "queue" / name).read_text().strip()
+    return default
+
+
+def rotating(path):
+    return queue_setting(path, "rotational", "0") == "1"
+
+
+def describe_machine(group, swap_rotates, directory):
+    """The environment that tells limits_predict what this machine is."""
+    return dict(os.environ, FAULTLINE_SWAP_ROTATING=str(int(swap_rotates)), FAULTLINE_CGROUP_V1=str(int(group.version == 1)),
+                FAULTLINE_READ_AHEAD_KIB=queue_setting(directory, "read_ahead_kb", "128"))
 
 
 class Group:

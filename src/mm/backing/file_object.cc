@@ -16,7 +16,7 @@ FileObject::~FileObject() {
   if (frames_.observer() == nullptr) return;
   for (const auto& [number, chunk] : chunks_) {
     for (const Slot& one : *chunk) {
-      if (one.pfn != 0) frames_.observer()->on_forgotten(static_cast<std::uint32_t>(one.pfn - 1));
+      if (!one.cached && one.pfn != 0) frames_.observer()->on_forgotten(static_cast<std::uint32_t>(one.pfn - 1));
     }
   }
 }
@@ -39,14 +39,22 @@ Folio FileObject::folio(std::uint64_t index) const {
   return {first, static_cast<std::uint8_t>(found->order), head->marker != 0, head->dirty != 0};
 }
 
-std::uint32_t FileObject::take_shadow(std::uint64_t index) {
-  const Chunk* chunk = chunk_of(index);
-  if (chunk == nullptr) return kNoFramePage;
-  Slot& one = const_cast<Chunk&>(*chunk)[index % kChunkPages];
-  if (one.cached || one.pfn == 0) return kNoFramePage;
-  const auto page = static_cast<std::uint32_t>(one.pfn - 1);
-  one = Slot{};
-  return page;
+// What an evicted folio left behind in [first, end); of several the first, the others are forgotten.
+std::uint32_t FileObject::take_shadow(std::uint64_t first, std::uint64_t end) {
+  std::uint32_t found = kNoFramePage;
+  if (frames_.observer() == nullptr || chunk_of(first) == nullptr) return found;
+  for (std::uint64_t index = first; index < end; ++index) {
+    Slot& one = (*chunk_of(index))[index % kChunkPages];
+    if (one.cached || one.pfn == 0) continue;
+    const auto page = static_cast<std::uint32_t>(one.pfn - 1);
+    one = Slot{};
+    if (found == kNoFramePage) {
+      found = page;
+    } else {
+      frames_.observer()->on_forgotten(page);
+    }
+  }
+  return found;
 }
 
 FileObject::Slot& FileObject::head(std::uint64_t index) {
@@ -64,13 +72,14 @@ bool FileObject::add(std::uint64_t first, std::uint8_t order, bool marker, bool 
   // All frames first: making room for one may take other pages of this file away.
   std::array<Pfn, kChunkPages> taken;
   for (std::uint64_t index = first; index < end; ++index) {
-    const std::optional<Pfn> pfn = frames_.allocate_page(*this, index, shmem() ? FrameUse::shmem : FrameUse::file, take_shadow(index));
+    const std::optional<Pfn> pfn = frames_.allocate_page(*this, index, shmem() ? FrameUse::shmem : FrameUse::file);
     if (!pfn) {
       while (index-- > first) frames_.release(taken[index - first]);
       return false;
     }
     taken[index - first] = *pfn;
   }
+  const std::uint32_t shadow = take_shadow(first, end);
   for (std::uint64_t index = first; index < end; ++index) {
     std::unique_ptr<Chunk>& chunk = chunks_[index / kChunkPages];
     if (chunk == nullptr) chunk = std::make_unique<Chunk>();
@@ -85,6 +94,10 @@ bool FileObject::add(std::uint64_t first, std::uint8_t order, bool marker, bool 
   Slot& first_slot = head(first);
   first_slot.marker = marker;
   first_slot.dirty = dirty;
+  if (frames_.observer() != nullptr) {
+    frames_.at(taken[0]).page = shadow;
+    frames_.observer()->on_taken(taken[0]);
+  }
   return true;
 }
 
@@ -113,7 +126,10 @@ void FileObject::split(std::uint64_t index, std::uint64_t at) {
       one.dirty = page == first && whole.dirty;
     }
   };
+  if (frames_.observer() != nullptr) frames_.observer()->on_split(frame(whole.first));
   cut(cut, whole.first, whole.order);
+  if (frames_.observer() == nullptr) return;
+  for_each_folio(whole.first, whole.end(), [this](const Folio& one) { frames_.observer()->on_taken(frame(one.first)); });
 }
 
 void FileObject::remove(std::uint64_t index, bool evicted) {
@@ -124,7 +140,7 @@ void FileObject::remove(std::uint64_t index, bool evicted) {
     const std::uint32_t page = frames_.at(Pfn(one.pfn)).page;
     frames_.release(Pfn(one.pfn));
     one = Slot{};
-    if (evicted) one.pfn = page + std::uint64_t{1};
+    if (evicted && page != kNoFramePage) one.pfn = page + std::uint64_t{1};
   }
   cached_ -= gone.pages();
 }

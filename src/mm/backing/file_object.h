@@ -100,7 +100,7 @@ class FileObject {
   static constexpr std::uint64_t kChunkPages = 512;
   using Chunk = std::array<Slot, kChunkPages>;
 
-  std::uint32_t take_shadow(std::uint64_t index);
+  std::uint32_t take_shadow(std::uint64_t first, std::uint64_t end);
   const Chunk* chunk_of(std::uint64_t index) const;
   Chunk* chunk_of(std::uint64_t index) { return const_cast<Chunk*>(std::as_const(*this).chunk_of(index)); }
   const Slot* slot(std::uint64_t index) const {

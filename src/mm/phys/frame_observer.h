@@ -21,8 +21,10 @@ class FrameObserver {
   virtual ~FrameObserver() = default;
   // A frame is wanted: makes room for it under the limit. False: there is none, whatever is done; out of memory.
   virtual bool charge(FrameUse use) = 0;
-  // It was taken, and says whose page it is.
+  // It was taken, and says whose page it is. Of a file's folio only the first frame is told, when the folio is in the page cache.
   virtual void on_taken(Pfn pfn) = 0;
+  // The folio that begins there is about to be split: it is none any more; what it becomes is told again.
+  virtual void on_split(Pfn pfn) = 0;
   // Its last reference is gone; called while it still says what it was.
   virtual void on_freed(Pfn pfn) = 0;
   // A page that had no frame (Frame::page of its last one) will not come back: its swap slot was given up, its file is gone.

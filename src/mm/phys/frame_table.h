@@ -91,13 +91,11 @@ class FrameTable {
     return pfn;
   }
   // A frame for a page that is known: of a file, or what a swap slot holds.
-  std::optional<Pfn> allocate_page(FileObject& file, std::uint64_t index, FrameUse use, std::uint32_t page) {
+  std::optional<Pfn> allocate_page(FileObject& file, std::uint64_t index, FrameUse use) {
     const std::optional<Pfn> pfn = allocate(use);
     if (!pfn) return pfn;
-    frames_[pfn->value].page = page;
     frames_[pfn->value].file = &file;
     frames_[pfn->value].index = index;
-    if (observer_ != nullptr) observer_->on_taken(*pfn);
     return pfn;
   }
   std::optional<Pfn> allocate_swapped(SwapSlot slot, std::uint32_t page) {

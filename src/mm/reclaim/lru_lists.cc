@@ -12,7 +12,7 @@ constexpr std::uint64_t kGiBPages = 1u << 18;
 }  // namespace
 
 // workingset_refault(): a page that would still be here if the active list had been that much smaller is active at once.
-bool LruLists::insert(PageId page, PageKind kind, bool swap) {
+bool LruLists::insert(PageId page, PageKind kind, bool swap, std::uint64_t pages) {
   links_.reach(page);
   State& state = states_.reach(page);
   FL_ASSERT(!state.listed);
@@ -23,9 +23,9 @@ bool LruLists::insert(PageId page, PageKind kind, bool swap) {
     if (swap) working_set += size(Lru::active_anon) + (kind == PageKind::file ? size(Lru::inactive_anon) : 0);
     active = age_ - state.evicted_at <= working_set;
     if (active) {
-      ++age_;
-      ++activations_[static_cast<std::size_t>(kind)];
-      if (state.working_set) note_cost(kind, 1, 0);
+      age_ += pages;
+      activations_[static_cast<std::size_t>(kind)] += pages;
+      if (state.working_set) note_cost(kind, pages, 0);
     } else {
       state.working_set = false;
     }
@@ -34,6 +34,8 @@ bool LruLists::insert(PageId page, PageKind kind, bool swap) {
   state.referenced = false;
   state.listed = true;
   state.lru = lru_of(kind, active);
+  state.pages = static_cast<std::uint32_t>(pages);
+  pages_[index(state.lru)] += pages;
   lists_[index(state.lru)].push_newest(page);
   return active;
 }
@@ -52,15 +54,16 @@ void LruLists::mark_accessed(PageId page) {
 void LruLists::evict(PageId page) {
   State& state = states_[page];
   FL_ASSERT(state.listed);
-  lists_[index(state.lru)].remove(page);
+  take(page);
   state.listed = false;
-  state.evicted_at = age_++;
+  state.evicted_at = age_;
+  age_ += state.pages;
 }
 
 void LruLists::forget(PageId page) {
   if (page >= states_.size()) return;
   State& state = states_[page];
-  if (state.listed) lists_[index(state.lru)].remove(page);
+  if (state.listed) take(page);
   state = State{};
 }
 
@@ -84,7 +87,7 @@ bool LruLists::inactive_is_low(PageKind kind) const {
 void LruLists::check_invariants() const {
   std::uint64_t listed = 0;
   for (const PageList& one : lists_) one.check_invariants();
-  for (PageId page = 0; page < states_.size(); ++page) listed += states_[page].listed ? 1 : 0;
+  for (PageId page = 0; page < states_.size(); ++page) listed += states_[page].listed ? states_[page].pages : 0;
   FL_ASSERT(listed == total());
 }
 

@@ -25,7 +25,8 @@ class LruLists {
  public:
   explicit LruLists(std::uint64_t pages) : links_(pages), states_(pages) {}
 
-  std::uint64_t size(Lru lru) const { return list(lru).size(); }
+  std::uint64_t size(Lru lru) const { return pages_[index(lru)]; }  // pages
+  std::uint64_t pages(PageId page) const { return states_[page].pages; }
   std::uint64_t total() const { return size(Lru::inactive_anon) + size(Lru::active_anon) + size(Lru::inactive_file) + size(Lru::active_file); }
   PageId oldest(Lru lru) const { return list(lru).oldest(); }
   PageId newer(PageId page) const { return links_[page].newer; }  // on its list
@@ -34,7 +35,7 @@ class LruLists {
 
   // A page that is resident from now on: among the inactive ones, or among the active ones if it went only a short while ago.
   // swap: whether anonymous pages can be evicted. Returns true in the latter case (WORKINGSET_ACTIVATE).
-  bool insert(PageId page, PageKind kind, bool swap);
+  bool insert(PageId page, PageKind kind, bool swap, std::uint64_t pages = 1);
   // folio_mark_accessed(): a second mark makes it active.
   void mark_accessed(PageId page);
   // It goes, and is remembered by the age it went at: workingset_eviction().
@@ -43,10 +44,12 @@ class LruLists {
 
   // Takes the page from its list to the newest end of that one, or to the oldest.
   void move(PageId page, Lru to) {
-    lists_[index(lru(page))].remove(page);
-    states_[page].lru = to;
+    State& state = states_[page];
+    take(page);
+    state.lru = to;
     lists_[index(to)].push_newest(page);
-    if (is_active(to)) ++age_;  // move_folios_to_lru()
+    pages_[index(to)] += state.pages;
+    if (is_active(to)) age_ += state.pages;  // move_folios_to_lru()
   }
   void move_to_oldest(PageId page) {
     lists_[index(lru(page))].remove(page);
@@ -70,6 +73,7 @@ class LruLists {
  private:
   struct State {
     std::uint64_t evicted_at = kNever;  // the age when it went; kNever: not remembered
+    std::uint32_t pages = 1;  // of the folio
     Lru lru = Lru::inactive_anon;
     bool listed = false;
     bool referenced = false;    // PG_referenced
@@ -78,8 +82,15 @@ class LruLists {
   static std::size_t index(Lru lru) { return static_cast<std::size_t>(lru); }
   const PageList& list(Lru lru) const { return lists_[index(lru)]; }
 
+  void take(PageId page) {
+    const State& state = states_[page];
+    lists_[index(state.lru)].remove(page);
+    pages_[index(state.lru)] -= state.pages;
+  }
+
   PageLinks links_;
   std::array<PageList, kLrus> lists_{PageList(links_), PageList(links_), PageList(links_), PageList(links_)};
+  std::array<std::uint64_t, kLrus> pages_{};  // on each list
   PageArray<State> states_;
   std::uint64_t age_ = 0;  // nonresident_age: evictions and activations so far
   std::array<std::uint64_t, 2> cost_{};

@@ -50,6 +50,7 @@ class PageView {
   virtual bool test_and_clear_accessed(PageId page) = 0;  // of all entries that map it; folio_referenced()
   virtual bool dirty(PageId page) const = 0;
   virtual PageKind kind(PageId page) const = 0;
+  virtual std::uint64_t pages(PageId) const { return 1; }  // of the folio it stands for
   // The number of entries with the bit, cleared; what the kernel's own policies look at.
   virtual unsigned accessed_entries(PageId page) { return test_and_clear_accessed(page) ? 1 : 0; }
   virtual bool locked(PageId) const { return false; }      // mlocked: never a victim

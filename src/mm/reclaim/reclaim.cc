@@ -77,6 +77,15 @@ void Reclaim::on_freed(Pfn pfn) {
   if (!evicting_) free_pages_.push_back(page);
 }
 
+void Reclaim::on_split(Pfn pfn) {
+  Frame& frame = frames_.at(pfn);
+  if (frame.page == kNoFramePage) return;
+  policy_->on_remove(frame.page, Removal::freed);
+  free_pages_.push_back(frame.page);
+  frame.page = kNoFramePage;
+  frame.writing = false;
+}
+
 void Reclaim::on_forgotten(std::uint32_t page) {
   policy_->on_forget(page);
   free_pages_.push_back(page);
@@ -88,7 +97,9 @@ void Reclaim::on_access(Pfn pfn, const Moment& now) {
 }
 
 void Reclaim::on_marked_accessed(Pfn pfn) {
-  const PageId page = frames_.at(pfn).page;
+  const Frame& frame = frames_.at(pfn);
+  const bool cached = frame.use == FrameUse::file && frame.file != nullptr && frame.file->cached(frame.index);
+  const PageId page = cached ? frames_.at(frame.file->frame(frame.file->folio(frame.index).first)).page : frame.page;
   if (page != kNoFramePage) policy_->on_mark_accessed(page);
 }
 
@@ -97,7 +108,18 @@ void Reclaim::on_marked_accessed(Pfn pfn) {
 unsigned Reclaim::accessed_entries(PageId page) {
   ++statistics_.looked_at;
   clock_.advance(config_.look_ns);
-  return entries_.test_and_clear_accessed(frame_of_[page]);
+  const Pfn pfn = frame_of_[page];
+  const Frame& frame = frames_.at(pfn);
+  if (frame.use != FrameUse::file || frame.file == nullptr) return entries_.test_and_clear_accessed(pfn);
+  const Folio folio = frame.file->folio(frame.index);
+  unsigned entries = 0;
+  for (std::uint64_t at = folio.first; at < folio.end(); ++at) entries += entries_.test_and_clear_accessed(frame.file->frame(at));
+  return entries;
+}
+
+std::uint64_t Reclaim::pages(PageId page) const {
+  const Frame& frame = frames_.at(frame_of_[page]);
+  return frame.use == FrameUse::file && frame.file != nullptr ? frame.file->folio(frame.index).pages() : 1;
 }
 
 // Frames first, then the entries they lead to: a look at a page that lies anywhere costs two cache misses, which overlap this way.

@@ -57,6 +57,7 @@ class Reclaim final : public FrameObserver, public PageView, public Evictor {
   bool charge(FrameUse use) override;
   void on_taken(Pfn pfn) override;
   void on_freed(Pfn pfn) override;
+  void on_split(Pfn pfn) override;
   void on_forgotten(std::uint32_t page) override;
   void on_marked_accessed(Pfn pfn) override;
   // --- PageView ---
@@ -64,6 +65,7 @@ class Reclaim final : public FrameObserver, public PageView, public Evictor {
   unsigned accessed_entries(PageId page) override;
   bool dirty(PageId page) const override;
   PageKind kind(PageId page) const override;
+  std::uint64_t pages(PageId page) const override;
   bool locked(PageId page) const override { return entries_.locked(frame_of_[page]); }
   bool executable(PageId page) const override { return entries_.executable(frame_of_[page]); }
   void prefetch(std::span<const PageId> pages) const override;

@@ -23,7 +23,7 @@ class LinuxTwoList final : public Policy {
  public:
   explicit LinuxTwoList(const PolicyConfig& config) : config_(config), view_(*config.view), lists_(config.pages) {}
 
-  void on_insert(PageId page, const Moment&) override { lists_.insert(page, view_.kind(page), can_swap_); }
+  void on_insert(PageId page, const Moment&) override { lists_.insert(page, view_.kind(page), can_swap_, view_.pages(page)); }
   void on_remove(PageId page, Removal why) override { why == Removal::evicted ? lists_.evict(page) : lists_.forget(page); }
   void on_forget(PageId page) override { lists_.forget(page); }
   void on_mark_accessed(PageId page) override { lists_.mark_accessed(page); }
@@ -170,8 +170,11 @@ std::uint64_t LinuxTwoList::shrink_inactive(Scan& scan, PageKind kind, std::uint
   const std::uint64_t looks = std::min(pages, lists_.size(inactive));
   prefetch_oldest(inactive, looks);
   std::uint64_t freed = 0, written = 0;
-  for (std::uint64_t i = 0; i < looks && lists_.size(inactive) > 0; ++i) {
+  std::uint64_t looked_at = 0;
+  while (looked_at < looks && lists_.size(inactive) > 0) {
     const PageId page = lists_.oldest(inactive);
+    const std::uint64_t pages_of_folio = lists_.pages(page);
+    looked_at += pages_of_folio;
     if (view_.locked(page)) {
       lists_.move(page, active);
       continue;
@@ -189,17 +192,17 @@ std::uint64_t LinuxTwoList::shrink_inactive(Scan& scan, PageKind kind, std::uint
     }
     switch (scan.evictor.evict(page)) {
       case Eviction::freed:
-        ++freed;
+        freed += pages_of_folio;
         if (lists_.listed(page)) lists_.move(page, inactive);  // only picked: pick_victim()
         break;
       case Eviction::writing:
-        ++written;
+        written += pages_of_folio;
         lists_.move(page, kind == PageKind::file ? active : inactive);
         break;
       case Eviction::kept: lists_.move(page, active); break;
     }
   }
-  lists_.note_cost(kind, written, looks - freed);
+  lists_.note_cost(kind, written, looked_at - freed);
   return freed;
 }
 
@@ -207,11 +210,12 @@ void LinuxTwoList::prefetch_oldest(Lru lru, std::uint64_t pages) const {
   std::array<PageId, kBatch> oldest;
   const std::size_t count = std::min<std::size_t>(pages, oldest.size());
   PageId page = lists_.oldest(lru);
-  for (std::size_t i = 0; i < count; ++i) {
-    oldest[i] = page;
+  std::size_t found = 0;
+  while (found < count && page != kNoPage) {
+    oldest[found++] = page;
     page = lists_.newer(page);
   }
-  view_.prefetch(std::span(oldest).first(count));
+  view_.prefetch(std::span(oldest).first(found));
 }
 
 // Accessed or not, they go to the inactive list; only code that ran stays.
@@ -220,12 +224,14 @@ void LinuxTwoList::shrink_active(PageKind kind, std::uint64_t pages) {
   const std::uint64_t looks = std::min(pages, lists_.size(active));
   prefetch_oldest(active, looks);
   std::uint64_t rotated = 0;
-  for (std::uint64_t i = 0; i < looks; ++i) {
+  std::uint64_t looked_at = 0;
+  while (looked_at < looks && lists_.size(active) > 0) {
     const PageId page = lists_.oldest(active);
+    looked_at += lists_.pages(page);
     const bool accessed = view_.accessed_entries(page) > 0;
     if (accessed && kind == PageKind::file && view_.executable(page)) {
       lists_.move(page, active);
-      ++rotated;
+      rotated += lists_.pages(page);
       continue;
     }
     lists_.set_working_set(page);
