@@ -7,8 +7,34 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 namespace faultline::analyze {
+namespace {
+
+constexpr std::size_t kHuge = std::size_t{2} << 20;
+
+class HugeMemory final : public std::pmr::memory_resource {
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    if (bytes < kHuge) return std::pmr::new_delete_resource()->allocate(bytes, alignment);
+    void* made = std::aligned_alloc(kHuge, (bytes + kHuge - 1) / kHuge * kHuge);
+    if (made == nullptr) throw std::bad_alloc();
+    ::madvise(made, bytes, MADV_HUGEPAGE);
+    return made;
+  }
+  void do_deallocate(void* block, std::size_t bytes, std::size_t alignment) override {
+    if (bytes < kHuge) std::pmr::new_delete_resource()->deallocate(block, bytes, alignment);
+    else std::free(block);
+  }
+  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
+};
+
+}  // namespace
+
+std::pmr::memory_resource* huge_memory() {
+  static HugeMemory memory;
+  return &memory;
+}
 
 HugeBytes::~HugeBytes() {
   if (data_ != nullptr) ::munmap(data_, size_);

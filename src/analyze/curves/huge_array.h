@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstddef>
+#include <memory_resource>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -59,5 +60,8 @@ class HugeArray {
   HugeBytes bytes_;
   std::size_t count_ = 0;
 };
+
+// The same for containers that ask a memory resource: blocks of two megabytes and more in huge pages, smaller ones from the heap.
+std::pmr::memory_resource* huge_memory();
 
 }  // namespace faultline::analyze

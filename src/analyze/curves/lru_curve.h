@@ -15,14 +15,14 @@ class LruDepths {
  public:
   void feed(const PageBatch& batch, mm::PageId pages);
   // hits()[d]: references that found their page at depth d; 0 is unused.
-  const std::vector<std::uint64_t>& hits() const { return hits_; }
+  const std::pmr::vector<std::uint64_t>& hits() const { return hits_; }
   std::uint64_t references() const { return references_; }
   std::uint64_t absent() const { return absent_; }
   void check_invariants() const { stack_.check_invariants(); }
 
  private:
   LruStack stack_;
-  std::vector<std::uint64_t> hits_{0};
+  std::pmr::vector<std::uint64_t> hits_{1, 0, huge_memory()};
   std::uint64_t references_ = 0, absent_ = 0;
 };
 

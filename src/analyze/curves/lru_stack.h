@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "analyze/curves/huge_array.h"
 #include "mm/reclaim/policy.h"
 
 namespace faultline::analyze {
@@ -44,10 +45,10 @@ class LruStack {
   std::uint64_t marked_before(Time at) const;
   void renumber();
 
-  std::vector<Time> last_;                 // of each page
-  std::vector<std::uint64_t> words_;       // one bit a time: a page's last reference, or a hole
-  std::vector<std::uint16_t> word_counts_;
-  std::vector<std::uint32_t> tree_;        // Fenwick tree over the counts of all blocks before the one being filled
+  std::pmr::vector<Time> last_{huge_memory()};                 // of each page
+  std::pmr::vector<std::uint64_t> words_{huge_memory()};       // one bit a time: a page's last reference, or a hole
+  std::pmr::vector<std::uint16_t> word_counts_{huge_memory()};
+  std::pmr::vector<std::uint32_t> tree_{huge_memory()};        // Fenwick tree over the counts of all blocks before the one being filled
   Time now_ = 0;
   std::uint64_t marked_ = 0;
   std::priority_queue<Time> holes_;        // the topmost first

@@ -7,7 +7,7 @@ namespace faultline::analyze {
 
 Result<NextUses> NextUses::of(PageStream& stream, std::uint64_t memory_limit) {
   NextUses uses;
-  std::vector<std::uint32_t> last;  // reference of each page, kNever: none, or its contents are gone
+  std::pmr::vector<std::uint32_t> last(huge_memory());  // reference of each page, kNever: none, or its contents are gone
   for (;;) {
     FL_TRY(const PageBatch batch, stream.next());
     if (batch.pages.empty()) break;

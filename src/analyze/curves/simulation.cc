@@ -15,6 +15,8 @@ constexpr std::size_t kBlock = 32;
 Simulation::Simulation(const mm::PolicyDescriptor& descriptor, mm::PolicyConfig config) : descriptor_(&descriptor), capacity_(config.capacity) {
   FL_ASSERT(capacity_ > 0);
   config.view = this;
+  config.memory = huge_memory();
+  states_.resize(config.pages, 0);
   policy_ = descriptor.create(config);
 }
 

@@ -62,7 +62,7 @@ class Simulation final : private mm::PageView {
   const mm::PolicyDescriptor* descriptor_;
   std::uint64_t capacity_;
   std::uint64_t resident_ = 0;
-  std::vector<std::uint8_t> states_;
+  std::pmr::vector<std::uint8_t> states_{huge_memory()};
   std::unique_ptr<mm::Policy> policy_;
   SimulationCounts counts_;
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory_resource>
 #include <span>
 #include <vector>
 
@@ -13,7 +14,7 @@ namespace faultline::mm {
 
 class NextUseHeap {
  public:
-  explicit NextUseHeap(std::uint64_t pages) : places_(pages) {}
+  explicit NextUseHeap(const PolicyConfig& config) : heap_(config.memory != nullptr ? config.memory : std::pmr::get_default_resource()), places_(config) {}
 
   bool empty() const { return heap_.empty(); }
   PageId furthest() const { return heap_.front().page; }
@@ -75,7 +76,7 @@ class NextUseHeap {
     put(at, entry);
   }
 
-  std::vector<Entry> heap_;
+  std::pmr::vector<Entry> heap_;
   PageArray<std::uint32_t> places_;
 };
 

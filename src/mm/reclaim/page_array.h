@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory_resource>
 #include <span>
 #include <vector>
 
@@ -14,6 +15,8 @@ template <typename T>
 class PageArray {
  public:
   explicit PageArray(std::uint64_t pages, T initial = T{}) : initial_(initial), entries_(pages, initial) {}
+  explicit PageArray(const PolicyConfig& config, T initial = T{})
+      : initial_(initial), entries_(config.pages, initial, config.memory != nullptr ? config.memory : std::pmr::get_default_resource()) {}
 
   // The page's entry, made when its number was not reached before. References to other entries may move.
   T& reach(PageId page) {
@@ -34,7 +37,7 @@ class PageArray {
 
  private:
   T initial_;
-  std::vector<T> entries_;
+  std::pmr::vector<T> entries_;
 };
 
 }  // namespace faultline::mm

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <span>
 
@@ -89,6 +90,7 @@ struct PolicyConfig {
   double ghosts = 0;      // of capacity, for pages remembered after their eviction
   unsigned segments = 0;  // of SLRU: 0 for the paper's two, else that many of equal size
   PageView* view = nullptr;    // outlives the policy
+  std::pmr::memory_resource* memory = nullptr;  // for arrays over pages (huge pages halve their cost); null: the default one
   unsigned swappiness = 60;    // sysctl vm.swappiness, memory.swappiness
   bool group_waits = true;     // reclaim waits for pages being written (memory cgroups of version 1)
 };

@@ -13,8 +13,8 @@ namespace {
 class Arc final : public Policy {
  public:
   explicit Arc(const PolicyConfig& config)
-      : capacity_(config.capacity), links_(config.pages), t1_(links_), t2_(links_), b1_(links_), b2_(links_),
-        places_(config.pages, Place::nowhere) {}
+      : capacity_(config.capacity), links_(config), t1_(links_), t2_(links_), b1_(links_), b2_(links_),
+        places_(config, Place::nowhere) {}
 
   // Cases II, III and IV, but for REPLACE itself.
   void on_miss(PageId page, const Moment&) override {

@@ -12,8 +12,8 @@ namespace {
 class Car final : public Policy {
  public:
   explicit Car(const PolicyConfig& config)
-      : capacity_(config.capacity), view_(config.view), links_(config.pages), t1_(links_), t2_(links_), b1_(links_), b2_(links_),
-        places_(config.pages, Place::nowhere) {}
+      : capacity_(config.capacity), view_(config.view), links_(config), t1_(links_), t2_(links_), b1_(links_), b2_(links_),
+        places_(config, Place::nowhere) {}
 
   // After the replacement, as in the paper: the directory is trimmed, then the target adapts.
   void on_insert(PageId page, const Moment&) override {

@@ -10,7 +10,7 @@ namespace {
 class Clock final : public Policy {
  public:
   explicit Clock(const PolicyConfig& config)
-      : rounds_(static_cast<std::uint8_t>(config.bits - 1)), view_(config.view), links_(config.pages), ring_(links_), left_(config.pages) {}
+      : rounds_(static_cast<std::uint8_t>(config.bits - 1)), view_(config.view), links_(config), ring_(links_), left_(config) {}
 
   // Just behind the hand, which stands at the oldest.
   void on_insert(PageId page, const Moment&) override {

@@ -15,7 +15,7 @@ namespace {
 class ClockPro final : public Policy {
  public:
   explicit ClockPro(const PolicyConfig& config)
-      : capacity_(config.capacity), least_(part(config)), cold_target_(least_), view_(config.view), links_(config.pages), states_(config.pages) {}
+      : capacity_(config.capacity), least_(part(config)), cold_target_(least_), view_(config.view), links_(config), states_(config) {}
 
   void on_insert(PageId page, const Moment&) override {
     links_.reach(page);

@@ -8,7 +8,7 @@ namespace {
 
 class Fifo final : public Policy {
  public:
-  explicit Fifo(const PolicyConfig& config) : links_(config.pages), queue_(links_) {}
+  explicit Fifo(const PolicyConfig& config) : links_(config), queue_(links_) {}
 
   void on_insert(PageId page, const Moment&) override {
     links_.reach(page);

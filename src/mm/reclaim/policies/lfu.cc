@@ -12,7 +12,7 @@ namespace {
 
 class Lfu final : public Policy {
  public:
-  explicit Lfu(const PolicyConfig& config) : links_(config.pages), group_of_(config.pages) { groups_.push_back({0, 0, 0, PageList(links_)}); }
+  explicit Lfu(const PolicyConfig& config) : links_(config), group_of_(config) { groups_.push_back({0, 0, 0, PageList(links_)}); }
 
   void on_insert(PageId page, const Moment&) override {
     links_.reach(page);

@@ -15,8 +15,8 @@ class Lirs final : public Policy {
  public:
   explicit Lirs(const PolicyConfig& config)
       : ghost_limit_(config.ghosts == 0 ? ~std::uint64_t{0} : part(config.capacity, config.ghosts)),
-        stack_links_(config.pages), queue_links_(config.pages), stack_(stack_links_), queue_(queue_links_), gone_(queue_links_),
-        states_(config.pages) {
+        stack_links_(config), queue_links_(config), stack_(stack_links_), queue_(queue_links_), gone_(queue_links_),
+        states_(config) {
     const std::uint64_t hirs = std::max<std::uint64_t>(1, part(config.capacity, config.share == 0 ? 0.01 : config.share));
     lir_limit_ = config.capacity - std::min(config.capacity, hirs);
   }

@@ -9,7 +9,7 @@ namespace {
 
 class Lru final : public Policy {
  public:
-  explicit Lru(const PolicyConfig& config) : links_(config.pages), list_(links_) {}
+  explicit Lru(const PolicyConfig& config) : links_(config), list_(links_) {}
 
   void on_insert(PageId page, const Moment&) override {
     links_.reach(page);

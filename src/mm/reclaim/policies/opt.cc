@@ -9,7 +9,7 @@ namespace {
 
 class Opt final : public Policy {
  public:
-  explicit Opt(const PolicyConfig& config) : heap_(config.pages) {}
+  explicit Opt(const PolicyConfig& config) : heap_(config) {}
 
   void on_insert(PageId page, const Moment& now) override { heap_.insert(page, now.next_use); }
   void on_access(PageId page, const Moment& now) override { heap_.defer(page, now.next_use); }

@@ -11,7 +11,7 @@ namespace {
 class PageFaultFrequency final : public Policy {
  public:
   explicit PageFaultFrequency(const PolicyConfig& config)
-      : interval_(config.window == 0 ? config.capacity : config.window), links_(config.pages), list_(links_), used_(config.pages) {}
+      : interval_(config.window == 0 ? config.capacity : config.window), links_(config), list_(links_), used_(config) {}
 
   void on_miss(PageId, const Moment& now) override {
     if (now.time - last_fault_ >= interval_) keep_since_ = last_fault_;

@@ -11,7 +11,7 @@ namespace {
 
 class Random final : public Policy {
  public:
-  explicit Random(const PolicyConfig& config) : state_(config.seed), slots_(config.pages, kNoPage) {}
+  explicit Random(const PolicyConfig& config) : state_(config.seed), slots_(config, kNoPage) {}
 
   void on_insert(PageId page, const Moment&) override {
     slots_.reach(page) = static_cast<PageId>(resident_.size());

@@ -17,7 +17,7 @@ class S3Fifo final : public Policy {
       : small_limit_(std::max<std::uint64_t>(1, part(config.capacity, config.share == 0 ? 0.1 : config.share))),
         main_limit_(config.capacity - std::min(config.capacity, small_limit_)),
         ghost_limit_(config.ghosts == 0 ? main_limit_ : part(config.capacity, config.ghosts)),
-        links_(config.pages), small_(links_), main_(links_), ghosts_(links_), states_(config.pages) {}
+        links_(config), small_(links_), main_(links_), ghosts_(links_), states_(config) {}
 
   void on_miss(PageId page, const Moment&) override {
     links_.reach(page);

@@ -10,7 +10,7 @@ namespace {
 
 class Sieve final : public Policy {
  public:
-  explicit Sieve(const PolicyConfig& config) : view_(config.view), links_(config.pages), queue_(links_) {}
+  explicit Sieve(const PolicyConfig& config) : view_(config.view), links_(config), queue_(links_) {}
 
   void on_insert(PageId page, const Moment&) override {
     links_.reach(page);

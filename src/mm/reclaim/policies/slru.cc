@@ -15,7 +15,7 @@ namespace {
 class Slru final : public Policy {
  public:
   explicit Slru(const PolicyConfig& config)
-      : links_(config.pages), segments_(config.segments == 0 ? 2 : config.segments, PageList(links_)), segment_of_(config.pages) {
+      : links_(config), segments_(config.segments == 0 ? 2 : config.segments, PageList(links_)), segment_of_(config) {
     const double equal = 1.0 / static_cast<double>(segments_.size());
     const double first = config.share != 0 ? config.share : config.segments != 0 ? equal : 0.2;
     const double above = (1 - first) / static_cast<double>(std::max<std::size_t>(segments_.size() - 1, 1));

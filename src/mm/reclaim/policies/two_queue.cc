@@ -15,7 +15,7 @@ class TwoQueue final : public Policy {
   explicit TwoQueue(const PolicyConfig& config)
       : in_limit_(share(config.capacity, config.share == 0 ? 0.25 : config.share)),
         out_limit_(share(config.capacity, config.ghosts == 0 ? 0.5 : config.ghosts)),
-        links_(config.pages), in_(links_), out_(links_), main_(links_), places_(config.pages, Place::nowhere) {}
+        links_(config), in_(links_), out_(links_), main_(links_), places_(config, Place::nowhere) {}
 
   void on_miss(PageId page, const Moment&) override {
     links_.reach(page);

@@ -10,7 +10,7 @@ namespace {
 
 class Vmin final : public Policy {
  public:
-  explicit Vmin(const PolicyConfig& config) : tau_(config.window == 0 ? config.capacity : config.window), heap_(config.pages) {}
+  explicit Vmin(const PolicyConfig& config) : tau_(config.window == 0 ? config.capacity : config.window), heap_(config) {}
 
   void on_insert(PageId page, const Moment& now) override {
     heap_.insert(page, now.next_use);

@@ -10,7 +10,7 @@ namespace {
 class WorkingSet final : public Policy {
  public:
   explicit WorkingSet(const PolicyConfig& config)
-      : tau_(config.window == 0 ? config.capacity : config.window), links_(config.pages), list_(links_), used_(config.pages) {}
+      : tau_(config.window == 0 ? config.capacity : config.window), links_(config), list_(links_), used_(config) {}
 
   void on_insert(PageId page, const Moment& now) override {
     links_.reach(page);
