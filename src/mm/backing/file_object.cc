@@ -68,7 +68,7 @@ bool FileObject::add(std::uint64_t first, std::uint8_t order, bool marker, bool 
   for (std::uint64_t index = first; index < end; ++index) {
     if (cached(index)) return false;
   }
-  if (frames_.available() < end - first) return false;
+  if (frames_.available() < end - first || !frames_.charge_folio(end - first)) return false;
   // All frames first: making room for one may take other pages of this file away.
   std::array<Pfn, kChunkPages> taken;
   for (std::uint64_t index = first; index < end; ++index) {

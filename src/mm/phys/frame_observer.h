@@ -19,8 +19,9 @@ struct SwapSlot : StrongInt<struct SwapSlotTag> {  // page of the swap area; 0 i
 class FrameObserver {
  public:
   virtual ~FrameObserver() = default;
-  // A frame is wanted: makes room for it under the limit. False: there is none, whatever is done; out of memory.
-  virtual bool charge(FrameUse use) = 0;
+  // Frames are wanted: makes room for them under the limit. False: there is none, whatever is done; out of memory. Of a folio of
+  // several pages: not much was tried, smaller ones will do.
+  virtual bool charge(std::uint64_t pages) = 0;
   // It was taken, and says whose page it is. Of a file's folio only the first frame is told, when the folio is in the page cache.
   virtual void on_taken(Pfn pfn) = 0;
   // The folio that begins there is about to be split: it is none any more; what it becomes is told again.

@@ -60,7 +60,8 @@ class FrameTable {
 
   // A frame with one reference, or nothing when the machine is full. The lowest free number is not promised.
   std::optional<Pfn> allocate(FrameUse use) {
-    if (observer_ != nullptr && !observer_->charge(use)) return std::nullopt;
+    if (observer_ != nullptr && charged_ == 0 && !observer_->charge(1)) return std::nullopt;
+    if (charged_ > 0) --charged_;
     if (in_use_ >= limit_) return std::nullopt;
     std::uint64_t number;
     if (free_.empty()) {
@@ -89,6 +90,13 @@ class FrameTable {
     frame.modified = true;
     if (observer_ != nullptr) observer_->on_taken(*pfn);
     return pfn;
+  }
+  // The next frames are those of one folio: their room is made at once. False: there is none for all of them.
+  bool charge_folio(std::uint64_t pages) {
+    if (observer_ == nullptr || pages <= 1) return true;
+    if (!observer_->charge(pages)) return false;
+    charged_ = pages;
+    return true;
   }
   // A frame for a page that is known: of a file, or what a swap slot holds.
   std::optional<Pfn> allocate_page(FileObject& file, std::uint64_t index, FrameUse use) {
@@ -159,6 +167,7 @@ class FrameTable {
   std::uint64_t limit_;
   std::uint64_t in_use_ = 0;
   FrameObserver* observer_ = nullptr;
+  std::uint64_t charged_ = 0;  // frames whose room was made already
   SwapSpace* swap_ = nullptr;
   CommitLedger commit_;
   std::array<std::uint64_t, kFrameUses> by_use_{};

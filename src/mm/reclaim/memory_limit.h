@@ -14,15 +14,17 @@ class MemoryLimit {
   // batch: pages charged at once (MEMCG_CHARGE_BATCH).
   MemoryLimit(std::uint64_t limit, std::uint64_t batch) : limit_(limit), batch_(batch) {}
 
-  // One page, from what was charged before or from the limit. False: nothing is left of it.
-  bool charge() {
-    if (stock_ == 0) {
-      stock_ = usage_ + batch_ <= limit_ ? batch_ : (usage_ < limit_ ? 1 : 0);
-      if (stock_ == 0) return false;
-      usage_ += stock_;
+  // From what was charged before or from the limit. False: not so much is left of it.
+  bool charge(std::uint64_t pages = 1) {
+    if (stock_ < pages) {
+      const std::uint64_t batch = std::max(batch_, pages);
+      const std::uint64_t more = usage_ + batch <= limit_ ? batch : (usage_ + pages <= limit_ ? pages : 0);
+      if (more == 0) return false;
+      stock_ += more;
+      usage_ += more;
       peak_ = std::max(peak_, usage_);
     }
-    --stock_;
+    stock_ -= pages;
     return true;
   }
   void uncharge() { --usage_; }

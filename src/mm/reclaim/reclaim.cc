@@ -1,5 +1,7 @@
 #include "mm/reclaim/reclaim.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "mm/backing/file_users.h"
 #include "mm/backing/swap_space.h"
@@ -34,19 +36,21 @@ Reclaim::Reclaim(FrameTable& frames, ReverseMap& entries, SwapSpace* swap, Virtu
 
 // --- what happens to frames ---
 
-bool Reclaim::charge(FrameUse) {
-  if (limit_.charge()) return true;
+// try_charge_memcg(). A folio of several pages is read ahead of its use: __GFP_NORETRY.
+bool Reclaim::charge(std::uint64_t pages) {
+  if (limit_.charge(pages)) return true;
   const std::uint64_t from_ns = clock_.now_ns();
   bool enough = false;
-  for (int tries = 0; tries < kRetries && !enough; ++tries) {
+  const int most = pages > 1 ? 1 : kRetries;
+  for (int tries = 0; tries < most && !enough; ++tries) {
     ++statistics_.runs;
     run_until(clock_.now_ns());
-    policy_->reclaim(kBatch, *this);
-    enough = limit_.charge();
-    if (!enough && !writes_.empty()) wait_written(writes_.front().page);
+    policy_->reclaim(std::max(pages, kBatch), *this);
+    enough = limit_.charge(pages);
+    if (!enough && pages == 1 && !writes_.empty()) wait_written(writes_.front().page);
   }
   statistics_.stalled_ns += clock_.now_ns() - from_ns;
-  if (!enough) statistics_.out_of_memory = true;
+  if (!enough && pages == 1) statistics_.out_of_memory = true;
   return enough;
 }
 

@@ -54,7 +54,7 @@ class Reclaim final : public FrameObserver, public PageView, public Evictor {
   void check_invariants() const;
 
   // --- FrameObserver ---
-  bool charge(FrameUse use) override;
+  bool charge(std::uint64_t pages) override;
   void on_taken(Pfn pfn) override;
   void on_freed(Pfn pfn) override;
   void on_split(Pfn pfn) override;
