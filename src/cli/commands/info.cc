@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/reference_info.h"
 #include "trace/recording.h"
+#include "trace/references/reference_file.h"
 
 namespace faultline::cli {
 namespace {
@@ -123,11 +125,12 @@ void print(const trace::ProcessInfo& process, const Counts& counts, bool is_main
 class InfoCommand : public Command {
  public:
   void describe(CLI::App& app) override {
-    app.add_option("FILE", path_, "a recording")->required();
+    app.add_option("FILE", path_, "a recording or a reference stream")->required();
     app.add_flag("--json", json_, "for programs; keys in docs/json.md");
   }
 
   Result<int> run() override {
+    if (trace::ReferenceStreamFile::is_one(path_)) return print_reference_info(path_, json_);
     FL_TRY(const auto recording, trace::Recording::open(path_));
     const trace::Meta& meta = recording->meta();
     const trace::ProcessInfo* main = recording->main_process();
@@ -184,6 +187,6 @@ class InfoCommand : public Command {
 
 }  // namespace
 
-FL_REGISTER_COMMAND(InfoCommand, "info", "what a recording holds");
+FL_REGISTER_COMMAND(InfoCommand, "info", "what a recording or a reference stream holds");
 
 }  // namespace faultline::cli

@@ -1,6 +1,8 @@
 // faultline record [-o FILE] -- CMD...: records CMD and ends as CMD ended.
 #include "record/recorder.h"
 
+#include "record/exact_references.h"
+
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -51,6 +53,9 @@ class RecordCommand : public Command {
         ->check(CLI::IsMember({"own", "glibc"}));
     app.add_flag("--turns", options_.turns, "threads take turns in malloc, so that the recording tells the order of their calls\n"
                  "(for verify and whatif on threads that allocate at once; costs such programs time)");
+    app.add_option("--references", references_, "exact: instead of a recording, every page the command touches, as a reference stream\n"
+                   "(under Valgrind, some hundred times slower; for limits and miss curves)")
+        ->check(CLI::IsMember({"exact"}));
     app.add_flag("-q,--quiet", quiet_, "no summary at the end");
     app.prefix_command();  // "record ls -l": the -l is CMD's even without --
     app_ = &app;
@@ -66,6 +71,7 @@ class RecordCommand : public Command {
     options_.command = program_.empty() ? words : program_;
     if (app_->count("--output") > 0 && options_.output.empty()) return fail(make_error("--output: wanted a file name, found an empty word"));
     if (options_.command.empty()) return fail(make_error("wanted a command to run, found none: faultline record [-o FILE] -- CMD..."));
+    if (!references_.empty()) return run_references();
     options_.tool_version = kVersion;
     options_.allocator_glibc = allocator_ == "glibc";
     using Calls = record::RecordOptions::Calls;
@@ -85,6 +91,23 @@ class RecordCommand : public Command {
   }
 
  private:
+  Result<int> run_references() {
+    FL_TRY(const record::ReferenceRecordSummary summary, record::record_references({options_.output, options_.command, 0}));
+    try {
+      if (!summary.failure.empty()) fmt::print(stderr, "faultline: {}\n", summary.failure);
+      if (!quiet_) {
+        for (const std::string& line : summary.remarks) fmt::print(stderr, "faultline: not in it: {}\n", line);
+        fmt::print(stderr, "faultline: {}: {} references as {} touches of pages and {} calls of {} process{}, {}\n", summary.path,
+                   summary.touches + summary.dropped, summary.touches, summary.calls, summary.processes, summary.processes == 1 ? "" : "es",
+                   size_text(summary.file_bytes));
+        fmt::print(stderr, "faultline: next: faultline info {}\n", summary.path);
+      }
+    } catch (const std::exception&) {
+      // As below.
+    }
+    return end_as(summary.wait_status);
+  }
+
   static void print(const record::RecordSummary& summary) {
     for (const std::string& line : summary.meta.missing) fmt::print(stderr, "faultline: not recorded: {}\n", line);
     fmt::print(stderr, "faultline: {}: {} malloc events, {} faults, {} memory calls of {} process{} in {:.2f} s, {}\n", summary.path,
@@ -94,7 +117,7 @@ class RecordCommand : public Command {
   }
 
   record::RecordOptions options_;
-  std::string calls_ = "auto", allocator_ = "own";
+  std::string calls_ = "auto", allocator_ = "own", references_;
   bool quiet_ = false;
   CLI::App* app_ = nullptr;
 };

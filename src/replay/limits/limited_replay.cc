@@ -78,6 +78,12 @@ class LimitedReplay {
       case ReferenceKind::file_write: return transfer(event);
       case ReferenceKind::fork: return fork(process.pid(), static_cast<std::uint32_t>(event.pages));
       case ReferenceKind::exit: exit(event.process); return true;
+      case ReferenceKind::move: {
+        const mm::MremapArguments moved{address, length, length, mm::kRemapMayMove | mm::kRemapFixed, base_of(Vpn(event.file_page))};
+        last_ = nullptr;
+        (void)process.run([&](mm::AddressSpace& space) { return space.mremap(moved); });
+        return true;
+      }
     }
     return true;
   }

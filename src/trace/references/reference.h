@@ -23,10 +23,11 @@ enum class ReferenceKind : std::uint8_t {
   unmap,       // munmap, brk shrinking
   discard,     // madvise(MADV_DONTNEED)
   protect,     // mprotect
-  file_read,   // read(2) and its like: [file_page, file_page + pages) of the file through the page cache
+  file_read,   // read(2) and its like: [page, page + pages) of the file through the page cache; file_page is the same as page
   file_write,  // write(2) and its like
   fork,        // `process` makes a child: its number is in `pages`
-  exit,        // `process` ends, or replaces itself by execve: all its mappings go
+  exit,        // `process` ends; nothing of it follows. An execve is the unmap of all there was, then the new image's maps
+  move,        // mremap: the pages go to `file_page` with what they hold; a part that grew follows as a map
 };
 
 inline constexpr std::uint32_t kNoFile = ~std::uint32_t{0};

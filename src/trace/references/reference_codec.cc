@@ -114,7 +114,7 @@ Result<void> ReferenceDecoder::call(std::uint32_t slot, ReferenceEvent& event) {
   event.kind = static_cast<ReferenceKind>(slot);
   event.process = process_;
   event.page = last_call_page_;
-  const bool whole = slot > static_cast<std::uint32_t>(ReferenceKind::execute) && slot <= static_cast<std::uint32_t>(ReferenceKind::exit) &&
+  const bool whole = slot > static_cast<std::uint32_t>(ReferenceKind::execute) && slot <= static_cast<std::uint32_t>(ReferenceKind::move) &&
                      in.difference(event.page) && in.get(event.pages) && in.get(file) && in.get(event.file_page) && in.get(bits);
   if (!whole || file > kNoFile || bits > 15) return fail(make_error("token {}: not a call", at_));
   last_call_page_ = event.page;
