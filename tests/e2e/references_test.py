@@ -77,6 +77,7 @@ class References(unittest.TestCase):
         mapped = [e for e in found if e[1] == "map" and e[4] == str(data)]
         self.assertEqual([e[3] for e in mapped], [11])
         base = mapped[0][2]
+        found = found[found.index(mapped[0]):]  # what was mapped there before is another matter
         self.assertEqual(self.touched(base, 11, [e for e in found if e[0] == 0]), list(range(11)))
         self.assertEqual([e[3] for e in found if e[1] == "fork"], [1])
         self.assertEqual(self.touched(base, 11, [e for e in found if e[0] == 1]), list(range(0, 11, 2)))
@@ -100,7 +101,7 @@ class References(unittest.TestCase):
         self.assertEqual(events(piped), events(self.stream))
 
     def test_children_and_status_are_those_of_the_command(self):
-        result = self.record("/bin/sh", "-c", "cat /etc/hostname | wc -c; echo to stderr >&2; exit 9", )
+        result = self.record("/bin/sh", "-c", "cat /etc/hostname | wc -c; echo to stderr >&2; exit 9")
         self.assertEqual(result.returncode, 9)
         self.assertEqual(int(result.stdout), os.path.getsize("/etc/hostname"))
         self.assertIn("to stderr", result.stderr)
@@ -108,7 +109,7 @@ class References(unittest.TestCase):
         about = info(self.stream)
         self.assertEqual(sorted(p["command"].split()[0] for p in about["processes"]), ["/bin/sh", "/usr/bin/cat", "/usr/bin/wc"])
         found = events(self.stream)
-        cat = next(p["process"] for p in about["processes"] if "cat" in p["command"])
+        cat = next(p["process"] for p in about["processes"] if p["command"].startswith("/usr/bin/cat"))
         self.assertEqual([e[3] for e in found if e[0] == cat and e[1] == "file_read" and e[4] == "/etc/hostname"], [1])
         for process in range(3):  # every touch is of something mapped at that time
             mapped = set()
@@ -125,8 +126,7 @@ class References(unittest.TestCase):
         self.assertEqual(result.returncode, -9)
 
     def test_a_program_that_closes_all_it_has(self):
-        code = "import os, sys\nos.closerange(3, 100000)\nos.execv('/bin/true', ['true'])"
-        result = self.record("/usr/bin/perl", "-e", "use POSIX; POSIX::close($_) for 3..3000; exec '/bin/true'") if shutil.which("perl") else self.record(sys.executable, "-c", code)
+        result = self.record(PATTERN, "close")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("true", info(self.stream)["processes"][0]["command"])
 
@@ -138,11 +138,12 @@ class References(unittest.TestCase):
         run("sqlite3", base, "create table t(a, b); with recursive n(i) as (select 1 union all select i + 1 from n where i < 2000) "
             "insert into t select i, hex(randomblob(400)) from n;")
         query = ["sqlite3", base, "select count(*) from t;"]
-        seen = run("strace", "-y", "-e", "trace=pread64", *query).stderr
+        seen = run("strace", "-y", "-e", "trace=pread64,read", *query).stderr
         wanted = []
-        for count, offset, got in re.findall(rf"pread64\(\d+<{re.escape(str(base))}>, .*, (\d+), (\d+)\) = (\d+)", seen):
+        for name, arguments, got in re.findall(rf"(p?read)(?:64)?\(\d+<{re.escape(str(base))}>, (.*)\) = (\d+)", seen):
             if int(got) > 0:
-                wanted.append((int(offset) // 4096, (int(offset) + int(got) + 4095) // 4096 - int(offset) // 4096))
+                offset = int(arguments.rsplit(", ", 1)[1]) if name == "pread" else 0  # the shell's one look at what the file is
+                wanted.append((offset // 4096, (offset + int(got) + 4095) // 4096 - offset // 4096))
         if not wanted:
             self.skipTest("strace may not trace here")
         result = self.record(*query)
@@ -171,4 +172,4 @@ class References(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)

@@ -1,5 +1,5 @@
 /* Touches a mapping of its own in a known order and says where it is: argv[1] pages, argv[2] rounds. Then a file, by read and by
-   mapping, if argv[3] names one. What reference streams are judged by. */
+   mapping, if argv[3] names one. "close" instead of all that closes every descriptor and becomes true(1). What reference streams are judged by. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +8,10 @@
 #include <unistd.h>
 
 int main(int count, char **words) {
+  if (words[1][0] == 'c') {  /* "close": everything, as daemons do, then another program */
+    for (int i = 3; i < 30000; ++i) close(i);
+    return execl("/bin/true", "true", (char *)0);
+  }
   const size_t pages = strtoul(words[1], 0, 10), rounds = strtoul(words[2], 0, 10);
   volatile char *memory = mmap(0, pages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   for (size_t i = 0; i < rounds * pages; ++i) memory[(i * 7 % pages) * 4096 + i % 4096] = (char)i;
