@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "analyze/format.h"
@@ -67,10 +69,12 @@ class Limits : public Command {
 
   Result<int> run() override {
     FL_TRY(const analyze::LimitQuestion question, question_of());
+    if (access(file_.c_str(), R_OK) != 0) return fail(make_error("{}: {}", file_, std::strerror(errno)));
     if (!trace::ReferenceStreamFile::is_one(file_)) {
       return fail(make_error("{}: wanted a reference stream (faultline record --references exact -- COMMAND, or faultline import), found something else", file_));
     }
     FL_TRY(const auto source, trace::ReferenceStreamFile::open(file_));
+    if (source->events() == 0 && source->damage()) return fail(make_error("{}: {}; nothing is left of it", file_, *source->damage()));
     const bool show = !json_ && isatty(STDERR_FILENO) == 1;
     FL_TRY(const analyze::LimitStudy study, analyze::study_limits(*source, question, [show](double share) {
              if (show) fmt::print(stderr, "\r{:3.0f} %{}", share * 100, share >= 1 ? "\r      \r" : "");

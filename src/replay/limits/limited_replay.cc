@@ -16,6 +16,7 @@ using trace::ReferenceEvent;
 using trace::ReferenceKind;
 
 constexpr std::uint64_t kRegionPages = 512;  // mapped at once where a stream has no mappings
+constexpr std::uint64_t kFirstRegion = 512;   // at 1 GiB
 
 class LimitedReplay {
  public:
@@ -58,7 +59,7 @@ class LimitedReplay {
   bool step(const ReferenceEvent& event) {
     if (event.process >= processes_.size() || processes_[event.process] == 0) return true;  // of a process that is gone
     mm::Process& process = machine_->process(processes_[event.process]);
-    const VirtAddr address = base_of(Vpn(event.page));
+    const VirtAddr address = base_of(Vpn(source_.has_mappings() ? event.page : placed(event.page)));
     const ByteCount length(event.pages << kPageShift);
     switch (event.kind) {
       case ReferenceKind::read:
@@ -106,6 +107,17 @@ class LimitedReplay {
     MappingFaults& mapping = mapping_of(process, address);
     ++(major ? mapping.major : mapping.minor);
     return true;
+  }
+
+  // A stream without mappings may number its pages as it likes, 0 and 2^63 included. Its regions are put one after the other as they
+  // appear: neighbours stay neighbours, and page tables are as small as they can be.
+  std::uint64_t placed(std::uint64_t page) {
+    const std::uint64_t region = page / kRegionPages;
+    if (region != last_region_) {
+      last_region_ = region;
+      last_place_ = kFirstRegion + regions_.try_emplace(region, regions_.size()).first->second;
+    }
+    return last_place_ * kRegionPages + page % kRegionPages;
   }
 
   void tell(mm::Process& process, VirtAddr address, bool write) {
@@ -231,6 +243,8 @@ class LimitedReplay {
   MappingFaults* last_ = nullptr;  // of the latest fault
   const mm::Vma* last_vma_ = nullptr;
   std::uint64_t last_start_ = 0, last_end_ = 0;
+  std::unordered_map<std::uint64_t, std::uint64_t> regions_;  // of a stream without mappings: their order
+  std::uint64_t last_region_ = ~std::uint64_t{0}, last_place_ = 0;
   bool sees_accesses_ = false;
   LimitOutcome outcome_;
 };
