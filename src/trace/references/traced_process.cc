@@ -6,7 +6,6 @@
 namespace faultline::trace {
 namespace {
 
-constexpr std::uint64_t pages_of(std::uint64_t bytes) { return bytes / 4096 + (bytes % 4096 != 0 ? 1 : 0); }
 constexpr std::uint64_t kStackPages = 2048;  // the default limit of 8 MiB: how far below the stack a touch still grows it
 
 }  // namespace
@@ -49,7 +48,6 @@ void TracedProcess::map(std::uint64_t page, std::uint64_t end, const Mapping& ma
   event.file_page = mapping.file_page;
   event.protection = mapping.protection;
   event.shared = mapping.shared;
-  if (mapping.file != kNoFile) world_->files.reaches(mapping.file, 0);
 }
 
 void TracedProcess::unmap(std::uint64_t page, std::uint64_t end) {
