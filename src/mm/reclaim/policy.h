@@ -93,6 +93,9 @@ struct PolicyConfig {
   std::pmr::memory_resource* memory = nullptr;  // for arrays over pages (huge pages halve their cost); null: the default one
   unsigned swappiness = 60;    // sysctl vm.swappiness, memory.swappiness
   bool group_waits = true;     // reclaim waits for pages being written (memory cgroups of version 1)
+
+  // A share of the frames, rounded down.
+  std::uint64_t part(double ratio) const { return static_cast<std::uint64_t>(static_cast<double>(capacity) * ratio); }
 };
 
 class Policy {

@@ -159,7 +159,7 @@ class ClockPro final : public Policy {
 
   static std::uint64_t part(const PolicyConfig& config) {
     const double ratio = config.share == 0 ? 0.01 : config.share;
-    return std::max<std::uint64_t>(1, static_cast<std::uint64_t>(static_cast<double>(config.capacity) * ratio));
+    return std::max<std::uint64_t>(1, config.part(ratio));
   }
 
   std::uint64_t capacity_, least_, cold_target_, hot_ = 0, cold_ = 0, gone_ = 0;

@@ -14,10 +14,10 @@ namespace {
 class Lirs final : public Policy {
  public:
   explicit Lirs(const PolicyConfig& config)
-      : ghost_limit_(config.ghosts == 0 ? ~std::uint64_t{0} : part(config.capacity, config.ghosts)),
+      : ghost_limit_(config.ghosts == 0 ? ~std::uint64_t{0} : config.part(config.ghosts)),
         stack_links_(config), queue_links_(config), stack_(stack_links_), queue_(queue_links_), gone_(queue_links_),
         states_(config) {
-    const std::uint64_t hirs = std::max<std::uint64_t>(1, part(config.capacity, config.share == 0 ? 0.01 : config.share));
+    const std::uint64_t hirs = std::max<std::uint64_t>(1, config.part(config.share == 0 ? 0.01 : config.share));
     lir_limit_ = config.capacity - std::min(config.capacity, hirs);
   }
 
@@ -91,9 +91,6 @@ class Lirs final : public Policy {
     Status status = Status::nowhere;
     bool on_stack = false;
   };
-  static std::uint64_t part(std::uint64_t capacity, double ratio) {
-    return static_cast<std::uint64_t>(static_cast<double>(capacity) * ratio);
-  }
   void come_back(PageId page) {
     gone_.remove(page);
     states_[page].status = Status::nowhere;

@@ -14,9 +14,9 @@ namespace {
 class S3Fifo final : public Policy {
  public:
   explicit S3Fifo(const PolicyConfig& config)
-      : small_limit_(std::max<std::uint64_t>(1, part(config.capacity, config.share == 0 ? 0.1 : config.share))),
+      : small_limit_(std::max<std::uint64_t>(1, config.part(config.share == 0 ? 0.1 : config.share))),
         main_limit_(config.capacity - std::min(config.capacity, small_limit_)),
-        ghost_limit_(config.ghosts == 0 ? main_limit_ : part(config.capacity, config.ghosts)),
+        ghost_limit_(config.ghosts == 0 ? main_limit_ : config.part(config.ghosts)),
         links_(config), small_(links_), main_(links_), ghosts_(links_), states_(config) {}
 
   void on_miss(PageId page, const Moment&) override {
@@ -63,9 +63,6 @@ class S3Fifo final : public Policy {
     Place place = Place::nowhere;
     std::uint8_t count = 0;
   };
-  static std::uint64_t part(std::uint64_t capacity, double ratio) {
-    return static_cast<std::uint64_t>(static_cast<double>(capacity) * ratio);
-  }
   // EVICTS. Where a page moved up makes the main queue too long, the paper evicts from there and goes on; one frame is enough here.
   PageId from_small() {
     while (!small_.empty()) {

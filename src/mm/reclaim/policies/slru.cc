@@ -19,7 +19,7 @@ class Slru final : public Policy {
     const double equal = 1.0 / static_cast<double>(segments_.size());
     const double first = config.share != 0 ? config.share : config.segments != 0 ? equal : 0.2;
     const double above = (1 - first) / static_cast<double>(std::max<std::size_t>(segments_.size() - 1, 1));
-    limit_ = static_cast<std::uint64_t>(static_cast<double>(config.capacity) * above);
+    limit_ = config.part(above);
   }
 
   void on_insert(PageId page, const Moment&) override {

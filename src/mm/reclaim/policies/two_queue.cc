@@ -13,8 +13,8 @@ namespace {
 class TwoQueue final : public Policy {
  public:
   explicit TwoQueue(const PolicyConfig& config)
-      : in_limit_(share(config.capacity, config.share == 0 ? 0.25 : config.share)),
-        out_limit_(share(config.capacity, config.ghosts == 0 ? 0.5 : config.ghosts)),
+      : in_limit_(config.part(config.share == 0 ? 0.25 : config.share)),
+        out_limit_(config.part(config.ghosts == 0 ? 0.5 : config.ghosts)),
         links_(config), in_(links_), out_(links_), main_(links_), places_(config, Place::nowhere) {}
 
   void on_miss(PageId page, const Moment&) override {
@@ -62,9 +62,6 @@ class TwoQueue final : public Policy {
 
  private:
   enum class Place : std::uint8_t { nowhere, in, out, main, returning };
-  static std::uint64_t share(std::uint64_t capacity, double ratio) {
-    return static_cast<std::uint64_t>(static_cast<double>(capacity) * ratio);
-  }
 
   std::uint64_t in_limit_, out_limit_;
   PageLinks links_;
