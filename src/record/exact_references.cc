@@ -30,12 +30,6 @@ std::string default_output(const std::vector<std::string>& command) {
   return fmt::format("faultline.{}.{}.refs", path.substr(path.rfind('/') + 1), getpid());
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : " ") + word;
-  return out;
-}
-
 std::vector<std::string> valgrind_words(const std::string& valgrind, const std::string& program, const std::vector<std::string>& command, int log) {
   std::vector<std::string> words{valgrind,
                                  "--command-line-only=yes",  // no options from ~/.valgrindrc or the environment
@@ -107,7 +101,7 @@ Result<ReferenceRecordSummary> record_references(const ReferenceOptions& options
   ReferenceRecordSummary summary;
   summary.path = options.output.empty() ? default_output(options.command) : options.output;
   const std::uint32_t window = options.window != 0 ? options.window : trace::kDefaultWindow;
-  FL_TRY(auto writer, trace::ReferenceWriter::create(summary.path, {"valgrind", joined(options.command), window, true}));
+  FL_TRY(auto writer, trace::ReferenceWriter::create(summary.path, {"valgrind", fmt::format("{}", fmt::join(options.command, " ")), window, true}));
 
   std::vector<std::string> environment;
   for (char** variable = environ; *variable != nullptr; ++variable) environment.emplace_back(*variable);

@@ -5,17 +5,8 @@
 namespace faultline::trace {
 namespace {
 
-struct Pages32 {
-  static constexpr std::size_t kBytes = sizeof(std::uint32_t);
-  static ReferenceEvent touch(const std::uint8_t* record) {
-    ReferenceEvent event;
-    event.page = little_endian<std::uint32_t>(record);
-    return event;
-  }
-};
-
 Result<std::unique_ptr<ReferenceSource>> open(std::unique_ptr<ByteInput> input, const ImportOptions&) {
-  return std::make_unique<RecordSource<Pages32>>(std::move(input));
+  return std::make_unique<RecordSource<PageNumber<std::uint32_t>>>(std::move(input));
 }
 
 // No bytes can tell that they are page numbers: such a file is never guessed.

@@ -62,4 +62,15 @@ Number little_endian(const std::uint8_t* at) {
   return value;
 }
 
+// A record that is a page number and nothing else.
+template <typename Number>
+struct PageNumber {
+  static constexpr std::size_t kBytes = sizeof(Number);
+  static ReferenceEvent touch(const std::uint8_t* record) {
+    ReferenceEvent event;
+    event.page = little_endian<Number>(record);
+    return event;
+  }
+};
+
 }  // namespace faultline::trace
