@@ -73,8 +73,8 @@ bool FileObject::add(std::uint64_t first, std::uint8_t order, bool marker, bool 
   std::array<Pfn, kChunkPages> taken;
   for (std::uint64_t index = first; index < end; ++index) {
     const std::optional<Pfn> pfn = frames_.allocate_page(*this, index, shmem() ? FrameUse::shmem : FrameUse::file);
-    if (!pfn) {
-      while (index-- > first) frames_.release(taken[index - first]);
+    if (!pfn) {  // of a single page: a folio's room was made above
+      FL_ASSERT(index == first);
       return false;
     }
     taken[index - first] = *pfn;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "mm/backing/file_users.h"
+#include "mm/backing/file_object.h"
 #include "mm/backing/swap_space.h"
 
 namespace faultline::mm {
@@ -18,6 +18,9 @@ const PolicyDescriptor& descriptor_of(const ReclaimConfig& config) {
   FL_ASSERT(found != nullptr);
   return *found;
 }
+
+// Of a file with a page cache: it belongs to a folio. An opaque file has single pages.
+bool in_file(const Frame& frame) { return frame.use == FrameUse::file && frame.file != nullptr; }
 
 }  // namespace
 
@@ -102,7 +105,7 @@ void Reclaim::on_access(Pfn pfn, const Moment& now) {
 
 void Reclaim::on_marked_accessed(Pfn pfn) {
   const Frame& frame = frames_.at(pfn);
-  const bool cached = frame.use == FrameUse::file && frame.file != nullptr && frame.file->cached(frame.index);
+  const bool cached = in_file(frame) && frame.file->cached(frame.index);
   const PageId page = cached ? frames_.at(frame.file->frame(frame.file->folio(frame.index).first)).page : frame.page;
   if (page != kNoFramePage) policy_->on_mark_accessed(page);
 }
@@ -114,7 +117,7 @@ unsigned Reclaim::accessed_entries(PageId page) {
   clock_.advance(config_.look_ns);
   const Pfn pfn = frame_of_[page];
   const Frame& frame = frames_.at(pfn);
-  if (frame.use != FrameUse::file || frame.file == nullptr) return entries_.test_and_clear_accessed(pfn);
+  if (!in_file(frame)) return entries_.test_and_clear_accessed(pfn);
   const Folio folio = frame.file->folio(frame.index);
   unsigned entries = 0;
   for (std::uint64_t at = folio.first; at < folio.end(); ++at) entries += entries_.test_and_clear_accessed(frame.file->frame(at));
@@ -123,7 +126,7 @@ unsigned Reclaim::accessed_entries(PageId page) {
 
 std::uint64_t Reclaim::pages(PageId page) const {
   const Frame& frame = frames_.at(frame_of_[page]);
-  return frame.use == FrameUse::file && frame.file != nullptr ? frame.file->folio(frame.index).pages() : 1;
+  return in_file(frame) ? frame.file->folio(frame.index).pages() : 1;
 }
 
 // Frames first, then the entries they lead to: a look at a page that lies anywhere costs two cache misses, which overlap this way.
@@ -164,7 +167,7 @@ Eviction Reclaim::evict(PageId page, bool waits) {
 Eviction Reclaim::evict_file(Pfn pfn, bool waits) {
   const Frame& frame = frames_.at(pfn);
   clock_.advance(config_.look_ns);
-  if (frame.file == nullptr) {  // of an opaque file: its entries are all that holds it
+  if (!in_file(frame)) {  // of an opaque file: its entries are all that holds it
     entries_.forget(pfn);
     return Eviction::freed;
   }
