@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "mm/virtual_clock.h"
+
 namespace faultline::mm {
 
 struct DeviceModel {
@@ -35,11 +37,18 @@ class BlockDevice {
     read_pages_ += pages;
     return serve(now_ns, model_.read_latency_ns, pages);
   }
+  // The same for somebody who waits: time goes by until it is done.
+  void read_and_wait(VirtualClock& clock, std::uint64_t pages) {
+    const std::uint64_t wait_ns = read(clock.now_ns(), pages) - clock.now_ns();
+    waited_ns_ += wait_ns;
+    clock.advance(wait_ns);
+  }
   std::uint64_t write(std::uint64_t now_ns, std::uint64_t pages) {
     written_pages_ += pages;
     return serve(now_ns, model_.write_latency_ns, pages);
   }
   const DeviceModel& model() const { return model_; }
+  std::uint64_t waited_ns() const { return waited_ns_; }          // for reads
   std::uint64_t reads() const { return reads_; }
   std::uint64_t read_pages() const { return read_pages_; }        // pswpin
   std::uint64_t written_pages() const { return written_pages_; }  // pswpout
@@ -53,6 +62,7 @@ class BlockDevice {
 
   DeviceModel model_;
   std::uint64_t busy_until_ns_ = 0;
+  std::uint64_t waited_ns_ = 0;
   std::uint64_t reads_ = 0;
   std::uint64_t read_pages_ = 0;
   std::uint64_t written_pages_ = 0;

@@ -36,15 +36,13 @@ bool SwapSpace::read_one(SwapSlot slot, bool asked_for) {
   return true;
 }
 
-std::optional<Pfn> SwapSpace::wait_for(SwapSlot slot, std::uint64_t pages) {
+// The page itself, if it was not among the `pages` read around it; then the device.
+std::optional<Pfn> SwapSpace::finish_read(SwapSlot slot, std::uint64_t pages) {
+  if (!area_.cached(slot)) pages += read_one(slot, true) ? 1 : 0;
   const std::optional<Pfn> pfn = area_.cached(slot);
   if (!pfn) return pfn;
   frames_.acquire(*pfn);
-  if (pages > 0) {
-    const std::uint64_t done = device_.read(clock_.now_ns(), pages);
-    waited_ns_ += done - clock_.now_ns();
-    clock_.advance(done - clock_.now_ns());
-  }
+  if (pages > 0) device_.read_and_wait(clock_, pages);
   return pfn;
 }
 
@@ -52,15 +50,13 @@ std::optional<Pfn> SwapSpace::read_around_slot(SwapSlot slot) {
   const ReadWindow window = cluster_.window(slot.value, max_window(), area_.end());
   std::uint64_t pages = 0;
   for (std::uint64_t at = window.first; at < window.end; ++at) pages += read_one(SwapSlot(at), at == slot.value) ? 1 : 0;
-  if (!area_.cached(slot)) pages += read_one(slot, true) ? 1 : 0;
-  return wait_for(slot, pages);
+  return finish_read(slot, pages);
 }
 
 std::optional<Pfn> SwapSpace::read(SwapSlot slot, std::span<const SwapSlot> neighbours) {
   std::uint64_t pages = 0;
   for (const SwapSlot one : neighbours) pages += read_one(one, one == slot) ? 1 : 0;
-  if (!area_.cached(slot)) pages += read_one(slot, true) ? 1 : 0;
-  return wait_for(slot, pages);
+  return finish_read(slot, pages);
 }
 
 void SwapSpace::drop_entry(SwapSlot slot) {

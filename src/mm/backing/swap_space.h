@@ -31,7 +31,6 @@ class SwapSpace {
   const BlockDevice& device() const { return device_; }
   bool reads_around_slots() const { return config_.device.rotating; }  // swap_use_vma_readahead() is false
   std::uint32_t max_window() const { return 1u << config_.page_cluster; }
-  std::uint64_t waited_ns() const { return waited_ns_; }  // by faults, for the device
   std::uint64_t read_ahead_pages() const { return read_ahead_pages_; }  // swap_ra
   std::uint64_t read_ahead_hits() const { return read_ahead_hits_; }    // swap_ra_hit
 
@@ -49,7 +48,7 @@ class SwapSpace {
 
  private:
   bool read_one(SwapSlot slot, bool asked_for);
-  std::optional<Pfn> wait_for(SwapSlot slot, std::uint64_t pages);
+  std::optional<Pfn> finish_read(SwapSlot slot, std::uint64_t pages);
 
   FrameTable& frames_;
   SwapConfig config_;
@@ -57,7 +56,6 @@ class SwapSpace {
   SwapArea area_;
   BlockDevice device_;
   ClusterReadAhead cluster_;
-  std::uint64_t waited_ns_ = 0;
   std::uint64_t read_ahead_pages_ = 0;
   std::uint64_t read_ahead_hits_ = 0;
 };

@@ -20,10 +20,7 @@ Machine::Machine(const MachineConfig& config) : config_(config), frames_(config.
 }
 
 void Machine::wait_for_file(std::uint64_t pages) {
-  if (pages == 0) return;
-  const std::uint64_t done_ns = disk_.read(clock_.now_ns(), pages);
-  waited_for_files_ns_ += done_ns - clock_.now_ns();
-  clock_.advance(done_ns - clock_.now_ns());
+  if (pages > 0) disk_.read_and_wait(clock_, pages);
 }
 
 Machine::~Machine() {

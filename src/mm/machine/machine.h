@@ -58,7 +58,7 @@ class Machine {
   void sync(FileObject& file);                           // fsync(2)
   void drop_cache(FileObject& file);                     // posix_fadvise(DONTNEED): what is clean and not mapped
   void wait_for_file(std::uint64_t pages);               // they were read: time goes by
-  std::uint64_t waited_for_files_ns() const { return waited_for_files_ns_; }
+  const BlockDevice& disk() const { return disk_; }
 
   Process& process(Pid pid);  // must exist
   Process* find(Pid pid);
@@ -90,7 +90,6 @@ class Machine {
   Pid next_pid_ = 1;
   std::vector<std::unique_ptr<FileObject>> files_;  // the page cache
   BlockDevice disk_;                                // where they lie: of the swap device's kind
-  std::uint64_t waited_for_files_ns_ = 0;
   std::map<Pid, std::unique_ptr<Process>> processes_;
 };
 

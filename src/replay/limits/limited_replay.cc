@@ -217,11 +217,11 @@ class LimitedReplay {
     const mm::ReclaimStatistics& counted = machine_->reclaim()->statistics();
     outcome_.evicted = counted.evicted;
     outcome_.swapped_out = counted.swapped_out;
-    outcome_.stall_ns = counted.stalled_ns + machine_->waited_for_files_ns();
+    outcome_.stall_ns = counted.stalled_ns + machine_->disk().waited_ns();
     outcome_.peak_pages = machine_->reclaim()->limit().peak() + settings_.kernel_pages;
     if (const mm::SwapSpace* swap = machine_->swap(); swap != nullptr) {
       outcome_.swapped_in = swap->device().read_pages();
-      outcome_.stall_ns += swap->waited_ns();
+      outcome_.stall_ns += swap->device().waited_ns();
     }
     outcome_.time_ns = machine_->clock().now_ns() + outcome_.references * settings_.hit_ns;
     for (std::uint32_t number = 0; number < processes_.size(); ++number) {
