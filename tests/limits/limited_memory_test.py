@@ -5,7 +5,6 @@
     limited_memory_test.py DIRECTORY_OF_THE_PROGRAMS
 """
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -20,8 +19,7 @@ VECTORS = [("cycle-write", 1, 128, 24_600, 237_550), ("uniform", 1, 100, 33_880,
 MAJOR, MINOR = 0.05, 0.05
 
 
-def predict(pattern, seed, limit, rotating, v1):
-    environment = dict(os.environ, FAULTLINE_SWAP_ROTATING=str(int(rotating)), FAULTLINE_CGROUP_V1=str(int(v1)))
+def predict(pattern, seed, limit, environment):
     done = subprocess.run([PROGRAMS / "limits_predict", pattern, str(seed), str(limit << 20)], check=True, capture_output=True, text=True, env=environment)
     return json.loads(done.stdout)
 
@@ -33,7 +31,7 @@ def compare(what, predicted, major, minor):
 
 def main():
     limited_group.end_cleanly()
-    good = all([compare(f"{pattern} under {limit} MiB, as Linux 6.18 was seen", predict(pattern, seed, limit, True, True), major, minor)
+    good = all([compare(f"{pattern} under {limit} MiB, as Linux 6.18 was seen", predict(pattern, seed, limit, limited_group.environment(1, True, "128")), major, minor)
                 for pattern, seed, limit, major, minor in VECTORS])
     try:
         with tempfile.TemporaryDirectory(prefix="faultline-limits-", dir="/var/tmp") as directory, limited_group.swap_file(1024, directory) as rotating, \
@@ -41,7 +39,7 @@ def main():
             for pattern, seed, limit, _, _ in VECTORS:
                 done = group.run(limit << 20, [PROGRAMS / "limits_program", pattern, str(seed), "/dev/null"], capture_output=True, text=True, check=True)
                 measured = json.loads(done.stdout)
-                predicted = predict(pattern, seed, limit, rotating, group.version == 1)
+                predicted = predict(pattern, seed, limit, limited_group.describe_machine(group, rotating, directory))
                 good = compare(f"{pattern} under {limit} MiB, here", predicted, measured["major_faults"], measured["minor_faults"]) and good
     except limited_group.NotPermitted as missing:
         print(f"SKIPPED against this kernel: {missing}")

@@ -3,7 +3,6 @@
 // FAULTLINE_READ_AHEAD_KIB=128 say what the machine is.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -11,6 +10,7 @@
 
 #include "pattern.h"
 #include "replay/limits/limited_replay.h"
+#include "support/reference_sources.h"
 
 namespace {
 
@@ -55,28 +55,6 @@ class StreamSink final : public PatternSink {
   std::uint32_t processes_ = 0;
 };
 
-class StoredStream final : public trace::ReferenceSource {
- public:
-  StoredStream(std::vector<ReferenceEvent> events, std::uint64_t file_pages) : events_(std::move(events)), files_{{"file", file_pages}} {}
-  Result<std::size_t> next(std::span<ReferenceEvent> buffer) override {
-    const std::size_t count = std::min(buffer.size(), events_.size() - at_);
-    std::copy_n(events_.begin() + static_cast<std::ptrdiff_t>(at_), count, buffer.begin());
-    at_ += count;
-    return count;
-  }
-  Result<void> rewind() override {
-    at_ = 0;
-    return {};
-  }
-  const std::vector<trace::ReferenceFile>& files() const override { return files_; }
-  bool has_mappings() const override { return true; }
-
- private:
-  std::vector<ReferenceEvent> events_;
-  std::vector<trace::ReferenceFile> files_;
-  std::size_t at_ = 0;
-};
-
 bool set(const char* name) {
   const char* const value = std::getenv(name);
   return value != nullptr && std::string(value) == "1";
@@ -94,7 +72,8 @@ int main(int argc, char** argv) {
     StreamSink sink;
     Draw draw(std::strtoull(argv[2], nullptr, 10));
     pattern.run(sink, draw);
-    StoredStream stream(std::move(sink.events), pattern.file_pages);
+    trace::VectorSource stream(std::move(sink.events), true);
+    stream.files_ = {{"file", pattern.file_pages}};
     for (int i = 3; i < argc; ++i) {
       replay::LimitSettings settings;
       settings.limit_pages = std::strtoull(argv[i], nullptr, 10) >> 12;

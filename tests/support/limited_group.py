@@ -66,8 +66,12 @@ def rotating(path):
 
 def describe_machine(group, swap_rotates, directory):
     """The environment that tells limits_predict what this machine is."""
-    return dict(os.environ, FAULTLINE_SWAP_ROTATING=str(int(swap_rotates)), FAULTLINE_CGROUP_V1=str(int(group.version == 1)),
-                FAULTLINE_READ_AHEAD_KIB=queue_setting(directory, "read_ahead_kb", "128"))
+    return environment(group.version, swap_rotates, queue_setting(directory, "read_ahead_kb", "128"))
+
+
+def environment(cgroup_version, swap_rotates, read_ahead_kib):
+    return dict(os.environ, FAULTLINE_SWAP_ROTATING=str(int(swap_rotates)), FAULTLINE_CGROUP_V1=str(int(cgroup_version == 1)),
+                FAULTLINE_READ_AHEAD_KIB=read_ahead_kib)
 
 
 class Group:
