@@ -209,6 +209,7 @@ void Collector::release_ended(bool everything) {
     if (!queue_.failed()) segment->drain();
     segment->flush(0, 0, 0, heap_blocks(number));
     image.lost_heap_events = segment->dropped_events();
+    image.lost_turns = segment->lost_turns();
     image.recorder_rss_bytes = segment->resident_bytes();
     entry = segments_.erase(entry);
   }

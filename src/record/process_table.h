@@ -16,7 +16,7 @@ struct ProcImage {
   std::uint32_t number = 0;  // of its blocks in the recording, from 1
   trace::Pid pid = 0;
   std::uint64_t hello_ns = 0;
-  std::uint64_t lost_heap_events = 0;
+  std::uint64_t lost_heap_events = 0, lost_turns = 0;
   std::uint64_t recorder_rss_bytes = 0;
   std::uint64_t minor_of_pid = 0, major_of_pid = 0;  // recorded faults of the pid's whole life, this image's included
   trace::ProcessInfo info;  // what is known at once

@@ -88,6 +88,7 @@ void write_end(trace::BlockWriter& writer, const std::string& path, std::vector<
       summary.heap_events += (*recording)->heap_event_count(image.pid);
       trace::ProcessInfo process = *read;
       process.lost_heap_events = image.lost_heap_events;
+      process.lost_turns = image.lost_turns;
       if (!process.exit_seen) process.recorder_rss_bytes = image.recorder_rss_bytes;
       const Recorded recorded = count_faults(**recording, process);
       reconcile(process, image, recorded, end, summary.meta.faults_recorded);

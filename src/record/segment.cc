@@ -119,6 +119,7 @@ void Segment::free_dead_threads() {
 }
 
 std::uint64_t Segment::dropped_events() const { return header().dropped_events.load(std::memory_order_relaxed); }
+std::uint64_t Segment::lost_turns() const { return header().lost_turns.load(std::memory_order_relaxed); }
 
 std::uint64_t Segment::resident_bytes() const {
   struct stat status {};

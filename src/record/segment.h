@@ -38,6 +38,7 @@ class Segment {
   void detach();              // the program goes on unrecorded
   void free_dead_threads();   // rings whose thread ended without a word
   std::uint64_t dropped_events() const;
+  std::uint64_t lost_turns() const;
   std::uint64_t resident_bytes() const;  // of the shared memory
 
  private:

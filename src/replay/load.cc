@@ -66,6 +66,8 @@ class Loader {
     program_.costs = recording_.meta().costs;
     program_.wall_ns = recording_.meta().wall_ns;
     program_.lost_events = process_.lost_heap_events;
+    program_.lost_calls = process_.lost_call_records;
+    program_.lost_turns = process_.lost_turns;
     break_ = process_.initial_brk;
     if (observations_.any_contents()) fault_touches_.contents_are_known();
     children_ = ChildLives(recording_.tasks(), process_.pid, std::max(birth_ns(), process_.start_ns));

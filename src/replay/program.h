@@ -164,7 +164,7 @@ struct Program {
   Observed observed;
   trace::MachineCosts costs;
   std::uint64_t wall_ns = 0;
-  std::uint64_t unknown_frees = 0, failed = 0, lost_events = 0;
+  std::uint64_t unknown_frees = 0, failed = 0, lost_events = 0, lost_calls = 0, lost_turns = 0;
   std::uint64_t reordered = 0;      // events of threads that stand where addresses and calls put them, not time stamps
   bool order_explains_all = true;   // false: from some point on no order of overlapping events was found to fit
 

@@ -56,6 +56,8 @@ Result<Session> open_session(const std::string& path, trace::Pid pid, const std:
                                   session.process == session.recording->main_process() ? ", the main one" : ""));
   if (!program.order_explains_all && !session.recording->meta().turns) remarks.push_back("in which order threads got malloc's locks is not known to the end; a recording made with record --turns tells it");
   if (program.lost_events > 0) remarks.push_back(fmt::format("{} heap events were lost while recording", program.lost_events));
+  if (program.lost_calls > 0) remarks.push_back(fmt::format("{} memory calls were lost while recording", program.lost_calls));
+  if (program.lost_turns > 0) remarks.push_back(fmt::format("{} turns were taken from threads that were gone or kept them for seconds: the order of those calls is not known", program.lost_turns));
   if (program.unknown_frees > 0) remarks.push_back(fmt::format("{} blocks were born before the recording began: their frees are skipped", program.unknown_frees));
   if (!program.tunables.empty()) remarks.push_back("recorded with GLIBC_TUNABLES=" + program.tunables);
   return session;

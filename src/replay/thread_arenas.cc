@@ -14,9 +14,11 @@ bool is_thread_heap_block(const trace::HeapEvent& event) {
   return (event.flags & (trace::kChunkNonMain | trace::kChunkMmapped)) == trace::kChunkNonMain;
 }
 
-// malloc reserves a heap as twice its size, or exactly where it found room before: PROT_NONE, which it never asks for else.
+// malloc reserves a heap as twice its size, or exactly where it found room before: PROT_NONE, which it never asks for else. What
+// comes unaligned of the second kind it gives back at once.
 bool reserves_heap(const trace::MemoryCall& call) {
-  return call.kind == trace::CallKind::mmap && call.args[2] == 0 && call.result > 0 && (call.args[1] == 2 * kHeap || call.args[1] == kHeap);
+  if (call.kind != trace::CallKind::mmap || call.args[2] != 0 || call.result <= 0) return false;
+  return call.args[1] == 2 * kHeap || (call.args[1] == kHeap && base_of(static_cast<std::uint64_t>(call.result)) == static_cast<std::uint64_t>(call.result));
 }
 
 }  // namespace
@@ -61,7 +63,11 @@ void ThreadArenas::note(std::uint16_t index, const trace::HeapEvent& event, std:
   if (thread.arena != kUnknownArena) return;
   if (event.op == trace::HeapOp::free) {
     thread.freed.insert(event.b);
-  } else if (gives_block && event.op != trace::HeapOp::realloc && (event.flags & trace::kChunkMmapped) == 0 && !thread.freed.contains(event.result)) {
+  } else if (gives_block && event.op == trace::HeapOp::realloc) {
+    // It works in the block's arena. What it left over, at the old place or behind the new end, is in the thread's cache now.
+    thread.freed.insert(event.b);
+    thread.freed.insert(event.result + heap::chunk_size_for(event.a));
+  } else if (gives_block && (event.flags & trace::kChunkMmapped) == 0 && !thread.freed.contains(event.result)) {
     thread.arena = is_thread_heap_block(event) ? live_.at(base_of(event.result)).arena : 0;
     thread.freed.clear();
   }

@@ -28,7 +28,7 @@ class ThreadArenas {
  private:
   struct Thread {
     std::uint32_t arena = kUnknownArena;
-    std::unordered_set<std::uint64_t> freed;  // by this thread, while its arena is not known: may come back from its cache
+    std::unordered_set<std::uint64_t> freed;  // by this thread, or left over by its realloc, while its arena is not known: may come back from its cache
   };
   struct Heap {
     std::uint32_t arena = 0;

@@ -166,6 +166,7 @@ struct ProcessInfo {
   std::uint64_t earlier_recorder_faults = 0;  // those of earlier_images; not in minor_faults
   std::uint64_t unattributed_minor = 0, unattributed_major = 0;  // rusage minus recorded events minus the recorder's own
   std::uint64_t lost_fault_records = 0, lost_call_records = 0, lost_task_records = 0, lost_heap_events = 0;
+  std::uint64_t lost_turns = 0;      // of Meta::turns: so often the order of two threads' calls is not known after all
   std::vector<std::pair<std::uint64_t, std::uint64_t>> recorder_ranges;  // [start, end) of the recorder's own mappings
 };
 

@@ -79,6 +79,7 @@ void process_fields(Process& p, Visit&& visit) {
   visit("lost_call_records", p.lost_call_records);
   visit("lost_task_records", p.lost_task_records);
   visit("lost_heap_events", p.lost_heap_events);
+  visit("lost_turns", p.lost_turns);
   visit("recorder_ranges", p.recorder_ranges);
 }
 

@@ -46,6 +46,7 @@ struct SegmentHeader {
   std::atomic<std::uint32_t> wake;           // futex the recorder sleeps on; a ring past half full wakes it
   std::atomic<std::uint64_t> dropped_events; // events lost because the recorder was gone or no ring was free
   std::atomic<std::uint32_t> exit_reported;  // the exit record is complete
+  std::atomic<std::uint32_t> lost_turns;     // turns taken from a thread that was gone or kept one for seconds
 };
 
 enum RingState : std::uint32_t { kRingFree = 0, kRingOwned = 1, kRingRetired = 2 };

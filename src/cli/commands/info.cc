@@ -78,6 +78,7 @@ json to_json(const trace::ProcessInfo& process, const Counts& counts, bool is_ma
           {"lost_call_records", process.lost_call_records},
           {"lost_task_records", process.lost_task_records},
           {"lost_heap_events", process.lost_heap_events},
+          {"lost_turns", process.lost_turns},
           {"rss_peak_bytes", process.rss_peak_bytes},
           {"rss_end_bytes", process.rss_end_bytes},
           {"recorder_rss_bytes", process.recorder_rss_bytes},
@@ -120,6 +121,7 @@ void print(const trace::ProcessInfo& process, const Counts& counts, bool is_main
     fmt::print("  lost:               {} fault, {} call, {} process and mapping, {} malloc records\n", process.lost_fault_records,
                process.lost_call_records, process.lost_task_records, process.lost_heap_events);
   }
+  if (process.lost_turns != 0) fmt::print("  lost turns:         {}: so often a thread was gone in the middle of malloc or kept its turn for seconds\n", process.lost_turns);
 }
 
 class InfoCommand : public Command {

@@ -41,11 +41,6 @@ ThreadRing* ring_at(std::uint32_t index) {
   return reinterpret_cast<ThreadRing*>(reinterpret_cast<char*>(process.rings) + index * kRingStride);
 }
 
-bool thread_is_dead(std::int32_t tid) {
-  constexpr long kNoSuchProcess = -3;
-  return raw_syscall(SYS_tgkill, process.pid, tid, 0) == kNoSuchProcess;
-}
-
 void prepare_ring(std::uint32_t index) {
   ThreadRing& ring = *ring_at(index);
   auto* base = reinterpret_cast<char*>(process.segment);
@@ -221,6 +216,11 @@ ThreadRing* start_process(ProcessTable& table, std::uint64_t self) {
 }  // namespace
 
 std::atomic<Phase>* process_phase = &before_the_table;
+
+bool thread_is_dead(std::int32_t tid) {
+  constexpr long kNoSuchProcess = -3;
+  return raw_syscall(SYS_tgkill, process.pid, tid, 0) == kNoSuchProcess;
+}
 
 void ensure_real_functions() {
   if (__atomic_load_n(&real.malloc, __ATOMIC_ACQUIRE) != nullptr) return;

@@ -84,6 +84,8 @@ inline ThreadRing* current_ring() {
   return find_ring(self);
 }
 
+bool thread_is_dead(std::int32_t tid);  // of this process
+
 // Makes sure that `real` is filled in. Safe from any thread at any time.
 void ensure_real_functions();
 

@@ -16,10 +16,19 @@ constexpr unsigned kNoKey = ~0U, kMakingKey = kNoKey - 1;
 constexpr unsigned kKeysWithoutMemory = 32;
 constinit std::atomic<unsigned> key{kNoKey};
 
+constexpr std::size_t kEndBytes = 16;
+
+// So that nobody waits for the recorder in a turn.
+void make_room() {
+  ThreadRing* const ring = current_ring();
+  const BusyRing busy(ring);
+  if (busy) reserve(*ring, kEndBytes);
+}
+
 void write_thread_end(TurnWord& turn) {
   ThreadRing* const ring = current_ring();
   const BusyRing busy(ring);
-  std::uint8_t* out = busy ? reserve(*ring, 16) : nullptr;
+  std::uint8_t* out = busy ? reserve(*ring, kEndBytes) : nullptr;
   if (out == nullptr) return;
   const std::uint64_t now = turn.after_the_last();
   *out++ = static_cast<std::uint8_t>(wire::RecordKind::thread_end);
@@ -36,6 +45,7 @@ void give_back_when_gone(TurnWord& turn) {
   std::size_t length = 0;
   if (failed(raw_syscall(SYS_get_robust_list, 0, address_of(&list), address_of(&length))) || list == nullptr) return;
   if (length != sizeof *list || list->list_op_pending != nullptr) return;
+  make_room();
   TurnWord* const taken = Turn::take_for_good(current_tid(thread_pointer()));
   if (taken != &turn) return;  // in a turn already: a destructor that runs inside malloc
   write_thread_end(turn);

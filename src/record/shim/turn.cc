@@ -37,7 +37,11 @@ __attribute__((noinline)) void wait_for_turn(TurnWord& turn, std::uint32_t self)
       served = now_served;
       waited_ns = 0;
     }
-    if (waited_ns >= Turn::kLongestTurnNs && turn.owner.compare_exchange_strong(word, self | kWaited, std::memory_order_acquire)) return;
+    if (waited_ns > 0 && (waited_ns >= Turn::kLongestTurnNs || thread_is_dead(static_cast<std::int32_t>(owner)))) {
+      if (!turn.owner.compare_exchange_strong(word, self | kWaited, std::memory_order_acquire)) continue;
+      process.segment->lost_turns.fetch_add(1, std::memory_order_relaxed);
+      return;
+    }
     if ((word & kWaited) == 0 && !turn.owner.compare_exchange_strong(word, word | kWaited, std::memory_order_relaxed)) continue;
     const timespec pause{0, kPauseNs};
     constexpr long kTimedOut = -110;

@@ -10,9 +10,10 @@
 
 namespace faultline::shim {
 
-// One call of the allocator: made just before it, stamp() just after it. Never waits for ever: a thread that keeps its turn
-// for kLongestTurnNs (it is gone, or waits for the kernel to unmap very much) loses it, and the next one goes ahead. A signal
-// handler that interrupted a call of its own thread goes ahead as well.
+// One call of the allocator: made just before it, stamp() just after it. Never waits for ever: a thread that is gone
+// loses its turn, and so does one that keeps it for kLongestTurnNs (a signal handler in the middle of malloc that waits for another
+// thread); the next one goes ahead, and the recording says how often that was. A signal handler that interrupted a call of its own
+// thread goes ahead as well.
 class Turn {
  public:
   explicit Turn(const ThreadRing* ring) {
@@ -25,7 +26,8 @@ class Turn {
     return {begin_, end};
   }
 
-  static constexpr std::int64_t kLongestTurnNs = 100'000'000;
+  // Far above what a busy machine may keep a thread from its processor in the middle of a call.
+  static constexpr std::int64_t kLongestTurnNs = 3'000'000'000;
 
   // Takes the turn for good: it ends when the thread is gone and the kernel says so in the word (thread_end.h).
   static TurnWord* take_for_good(std::int32_t tid) { return take(tid); }
