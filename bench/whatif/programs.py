@@ -13,19 +13,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e/workloads"))
 import workloads  # noqa: E402
 
-PERL = r"""
-my ($seed, $n) = @ARGV; my (%count, %lists, @rows);
-my $next = sub { $seed = ($seed * 48271) % 2147483647 };
-for my $i (1 .. $n) {
-  my $k = "key" . ($next->() % 9000);
-  $count{$k}++; push @{$lists{$k}}, "x" x ($next->() % 60);
-  push @rows, join(",", $k, $i, $next->()) if $i % 3 == 0;
-}
-my $text = join("\n", sort @rows); my $found = () = $text =~ /key(\d)\1,/g;
-delete $lists{$_} for grep { /7$/ } keys %lists;
-print scalar(keys %count), " ", length($text), " $found\n";
-"""
-
 TEXT = r"""
 import random, re, sys
 rng = random.Random(int(sys.argv[1]))
@@ -149,8 +136,7 @@ def sort(directory, seed, scale):
 
 
 def perl(directory, seed, scale):
-    (directory / "work.pl").write_text(PERL)
-    return Program("/usr/bin/perl", ["/usr/bin/perl", directory / "work.pl", seed, int(60_000 * scale)], {"PERL_HASH_SEED": "0"})
+    return from_workload("perl", directory, seed, scale)
 
 
 def xz(directory, seed, scale):

@@ -28,9 +28,16 @@ def run(workload, before, stdout):
     return done
 
 
-def verify(faultline, recording):
+def busiest(faultline, recording):
+    """The process with most heap events."""
+    info = json.loads(subprocess.run([faultline, "info", "--json", recording], capture_output=True, text=True, check=True).stdout)
+    return max(info["processes"], key=lambda process: process["heap_events"])["pid"]
+
+
+def verify(faultline, recording, process=None):
     """The answer of verify as JSON; what there is instead of it."""
-    done = subprocess.run([faultline, "verify", "--json", recording], capture_output=True, text=True, timeout=300)
+    chosen = [] if process is None else ["--process", str(process)]
+    done = subprocess.run([faultline, "verify", "--json", *chosen, recording], capture_output=True, text=True, timeout=300)
     try:
         return json.loads(done.stdout), None
     except ValueError:

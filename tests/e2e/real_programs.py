@@ -9,9 +9,14 @@ import on_programs
 import workloads  # on_programs made it importable
 
 NEEDS = {"sqlite3": "/usr/bin/sqlite3", "python-json": "/usr/bin/python3", "cc1plus": "/usr/bin/g++", "redis": "/usr/bin/redis-server",
-         "sort": "/usr/bin/sort", "gawk": "/usr/bin/gawk", "redis-io": "/usr/bin/redis-server", "xz": "/usr/bin/xz"}
+         "sort": "/usr/bin/sort", "gawk": "/usr/bin/gawk", "redis-io": "/usr/bin/redis-server", "xz": "/usr/bin/xz", "perl": "/usr/bin/perl",
+         "node": "node", "stress-ng": "/usr/bin/stress-ng"}
 
 LEAST_ADDRESSES = {"sort": 10, "xz": 50}  # they live in a few very large blocks
+
+
+# Its threads allocate at once.
+MORE_OPTIONS = {"node": ["--turns"]}
 
 
 def off_by(predicted, observed):
@@ -22,10 +27,10 @@ def check(faultline, name, directory):
     """A list of what does not hold, and one line of numbers."""
     workload = on_programs.prepare(name, directory, scale="1")
     recording = os.path.join(directory, "recording.fl")
-    done = on_programs.run(workload, [faultline, "record", "-o", recording, *workload.record_options, "--"], subprocess.DEVNULL)
+    done = on_programs.run(workload, [faultline, "record", "-o", recording, *workload.record_options, *MORE_OPTIONS.get(name, []), "--"], subprocess.DEVNULL)
     if done.returncode != 0:
         return [f"record exited with {done.returncode}: {done.stderr.strip()[-500:]}"], ""
-    answer, problem = on_programs.verify(faultline, recording)
+    answer, problem = on_programs.verify(faultline, recording, on_programs.busiest(faultline, recording))
     if problem:
         return [problem], ""
     wrong = []

@@ -118,6 +118,19 @@ public class Work {
 """
 
 # A shell with pipes, subshells, substitutions and background jobs: every stage a fork, most with an execve.
+PERL = r"""
+my ($seed, $n) = @ARGV; my (%count, %lists, @rows);
+my $next = sub { $seed = ($seed * 48271) % 2147483647 };
+for my $i (1 .. $n) {
+  my $k = "key" . ($next->() % 9000);
+  $count{$k}++; push @{$lists{$k}}, "x" x ($next->() % 60);
+  push @rows, join(",", $k, $i, $next->()) if $i % 3 == 0;
+}
+my $text = join("\n", sort @rows); my $found = () = $text =~ /key(\d)\1,/g;
+delete $lists{$_} for grep { /7$/ } keys %lists;
+print scalar(keys %count), " ", length($text), " $found\n";
+"""
+
 PIPELINE = r"""
 set -e
 cd "$1"
@@ -130,7 +143,7 @@ echo "lines: $total $(grep -c . part.1) $(head -n 1 part.2 | sed 's/ */_/g' | tr
 """
 
 
-NAMES = ["sqlite3", "python-json", "cc1plus", "redis", "sort", "gawk"]
+NAMES = ["sqlite3", "python-json", "cc1plus", "redis", "sort", "gawk", "perl", "stress-ng"]
 THREADED = ["redis-io", "xz"]  # recorded with --turns: threads allocate at once
 FOLLOWED = ["true", "g++", "node", "java-version", "java", "pipeline"]  # of these the kernel side is checked, not malloc
 
@@ -194,6 +207,12 @@ def prepare(name, directory, seed=1, scale=1.0):
         text_file(text, seed, int(400_000 * scale))
         return Workload(["/usr/bin/gawk", "{ count[$2]++; sum[$2] += $5; last[$2] = $0 } END { for (u in count) print u, count[u], sum[u], last[u] }", str(text)],
                         env={"LC_ALL": "C"})
+    if name == "perl":
+        program = directory / "work.pl"
+        program.write_text(PERL)
+        return Workload(["/usr/bin/perl", str(program), str(seed), str(int(60_000 * scale))], env={"PERL_HASH_SEED": "0"})
+    if name == "stress-ng":
+        return Workload(["/usr/bin/stress-ng", "-q", "--malloc", "1", "--malloc-ops", str(int(3_000 * scale)), "--malloc-bytes", "64M", "--seed", str(seed), "--temp-path", str(directory)])
     if name == "true":
         return Workload(["/bin/true"])
     if name == "g++":  # the driver, cc1plus, as, collect2 and ld
