@@ -1,6 +1,7 @@
 #include "analyze/curves/lru_curve.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace faultline::analyze {
@@ -15,6 +16,8 @@ void LruDepths::feed(const PageBatch& batch, mm::PageId pages) {
   const std::size_t count = batch.pages.size();
   const auto block = [&](std::size_t from) { return batch.pages.subspan(std::min(from, count), std::min(kAhead, count - std::min(from, count))); };
   for (std::size_t start = 0; start < count; start += kAhead) {
+    std::array<std::uint64_t, kAhead> found;
+    std::size_t hits = 0;
     stack_.prefetch(block(start + 2 * kAhead), block(start + kAhead));
     for (std::size_t i = start; i < std::min(start + kAhead, count); ++i) {
       if (batch.events[i] == PageEvent::gone) [[unlikely]] {
@@ -28,8 +31,11 @@ void LruDepths::feed(const PageBatch& batch, mm::PageId pages) {
         continue;
       }
       if (depth >= hits_.size()) hits_.resize(depth + depth / 2 + 64, 0);
-      ++hits_[depth];
+      __builtin_prefetch(&hits_[depth], 1);
+      found[hits++] = depth;
     }
+    // Counted only here: a depth's counter is in no cache, and is on its way while the block goes on.
+    for (std::size_t i = 0; i < hits; ++i) ++hits_[found[i]];
   }
 }
 

@@ -56,37 +56,56 @@ void LruStack::prefetch(std::span<const mm::PageId> soon, std::span<const mm::Pa
   for (const mm::PageId page : sooner) {
     if (last_[page] == kNone) continue;
     __builtin_prefetch(&words_[last_[page] / 64], 1);
-    __builtin_prefetch(&word_counts_[last_[page] / 64], 1);
+    __builtin_prefetch(&word_sums_[last_[page] / 64 / kFan], 1);
   }
 }
 
 void LruStack::mark_now() {
+  if (now_ % 64 == 0) enter_word();
   words_[now_ / 64] |= std::uint64_t{1} << (now_ % 64);
-  ++word_counts_[now_ / 64];
   ++marked_;
-  constexpr Time kTimesPerBlock = 64 * kWordsPerBlock;
-  if (++now_ % kTimesPerBlock != 0) return;
-  // The block is full: its count goes into the tree, which until then need not know of it.
-  const std::size_t block = now_ / kTimesPerBlock - 1;
-  std::uint32_t count = 0;
-  for (std::size_t word = block * kWordsPerBlock; word < (block + 1) * kWordsPerBlock; ++word) count += word_counts_[word];
-  for (std::size_t at = block + 1; at < tree_.size(); at += at & -at) tree_[at] += count;
+  ++now_;
+}
+
+// What comes before the word can be said now; until now it was not known, and clear() may have written anything there.
+void LruStack::enter_word() {
+  const std::size_t word = now_ / 64, node = word / kFan, block = node / kFan;
+  const auto sum_after = [&](std::size_t last) { return word_sums_[last / kFan][last % kFan] + count_bits(words_[last]); };
+  if (word % kFan != 0) {
+    word_sums_[node][word % kFan] = static_cast<std::uint16_t>(sum_after(word - 1));
+    return;
+  }
+  word_sums_[node][0] = 0;
+  if (node % kFan != 0) {
+    node_sums_[block][node % kFan] = static_cast<std::uint16_t>(node_sums_[block][node % kFan - 1] + sum_after(word - 1));
+    return;
+  }
+  node_sums_[block][0] = 0;
+  if (block == 0) return;
+  // A block is full: its count goes into the tree, which until then need not know of it.
+  const auto count = static_cast<std::uint32_t>(node_sums_[block - 1][kFan - 1] + sum_after(word - 1));
+  for (std::size_t at = block; at < tree_.size(); at += at & -at) tree_[at] += count;
 }
 
 void LruStack::clear(Time at) {
-  words_[at / 64] &= ~(std::uint64_t{1} << (at % 64));
-  --word_counts_[at / 64];
+  const std::size_t word = at / 64, node = word / kFan, block = node / kFan;
+  words_[word] &= ~(std::uint64_t{1} << (at % 64));
   --marked_;
-  const std::size_t block = at / 64 / kWordsPerBlock;
-  if (block == now_ / 64 / kWordsPerBlock) return;
-  for (std::size_t node = block + 1; node < tree_.size(); node += node & -node) --tree_[node];
+  const auto one_less_after = [](Sums& sums, std::size_t child) {
+    for (std::uint16_t i = 0; i < kFan; ++i) sums[i] = static_cast<std::uint16_t>(sums[i] - (i > static_cast<std::uint16_t>(child)));
+  };
+  one_less_after(word_sums_[node], word % kFan);
+  one_less_after(node_sums_[block], node % kFan);
+  if (now_ != 0 && block == (now_ - 1) / kTimesPerBlock) return;
+  for (std::size_t at_node = block + 1; at_node < tree_.size(); at_node += at_node & -at_node) --tree_[at_node];
 }
 
 std::uint64_t LruStack::marked_before(Time at) const {
-  const std::size_t word = at / 64;
+  const std::size_t word = at / 64, node = word / kFan, block = node / kFan;
   std::uint64_t count = count_bits(words_[word] & ((std::uint64_t{1} << (at % 64)) - 1));
-  for (std::size_t i = word / kWordsPerBlock * kWordsPerBlock; i < word; ++i) count += word_counts_[i];
-  for (std::size_t node = word / kWordsPerBlock; node > 0; node &= node - 1) count += tree_[node];
+  count += word_sums_[node][word % kFan];
+  count += node_sums_[block][node % kFan];
+  for (std::size_t at_node = block; at_node > 0; at_node &= at_node - 1) count += tree_[at_node];
   return count;
 }
 
@@ -95,7 +114,7 @@ void LruStack::renumber() {
   std::uint64_t sum = 0;
   for (std::size_t word = 0; word < words_.size(); ++word) {
     before[word] = sum;
-    sum += word_counts_[word];
+    sum += count_bits(words_[word]);
   }
   const auto rank = [&](Time at) {
     return static_cast<Time>(before[at / 64] + count_bits(words_[at / 64] & ((std::uint64_t{1} << (at % 64)) - 1)));
@@ -111,8 +130,9 @@ void LruStack::renumber() {
   const std::uint64_t times = std::max<std::uint64_t>(std::bit_ceil(marked_ * 4), 1 << 14);
   FL_ASSERT(times <= kNone);
   words_.assign(times / 64, 0);
-  word_counts_.assign(times / 64, 0);
-  tree_.assign(times / 64 / kWordsPerBlock + 1, 0);
+  word_sums_.assign(times / 64 / kFan, {});
+  node_sums_.assign((times + kTimesPerBlock - 1) / kTimesPerBlock, {});
+  tree_.assign(node_sums_.size() + 1, 0);
   const std::uint64_t marked = marked_;
   marked_ = now_ = 0;
   while (now_ < marked) mark_now();
@@ -121,8 +141,8 @@ void LruStack::renumber() {
 void LruStack::check_invariants() const {
   std::uint64_t sum = 0;
   for (std::size_t word = 0; word < words_.size(); ++word) {
-    FL_ASSERT(count_bits(words_[word]) == word_counts_[word]);
-    sum += word_counts_[word];
+    FL_ASSERT(word * 64 >= now_ ? words_[word] == 0 : marked_before(static_cast<Time>(word * 64)) == sum);
+    sum += count_bits(words_[word]);
   }
   const auto pages = std::count_if(last_.begin(), last_.end(), [&](Time time) { return time != kNone && marked(time); });
   FL_ASSERT(sum == marked_ && static_cast<std::uint64_t>(pages) + holes_.size() == marked_);

@@ -40,7 +40,7 @@ void Simulation::run(const PageBatch& batch, const std::uint32_t* next_uses) {
   const std::size_t count = batch.pages.size();
   const auto look_at = [&](std::size_t from) {
     const auto block = batch.pages.subspan(std::min(from, count), std::min(kBlock, count - std::min(from, count)));
-    for (const mm::PageId page : block) __builtin_prefetch(&states_[page], 1);
+    prefetch(block);
     policy_->prefetch(block);
   };
   look_at(0);

@@ -58,6 +58,9 @@ class Simulation final : private mm::PageView {
   }
   bool dirty(mm::PageId page) const override { return (states_[page] & kDirty) != 0; }
   mm::PageKind kind(mm::PageId) const override { return mm::PageKind::anonymous; }
+  void prefetch(std::span<const mm::PageId> pages) const override {
+    for (const mm::PageId page : pages) __builtin_prefetch(&states_[page], 1);
+  }
 
   const mm::PolicyDescriptor* descriptor_;
   std::uint64_t capacity_;

@@ -1,7 +1,7 @@
 // LRU: the page whose last reference is longest ago. Source: R. L. Mattson, J. Gecsei, D. R. Slutz, I. L. Traiger, "Evaluation
 // techniques for storage hierarchies", IBM Systems Journal 9(2), 1970, which shows that it is a stack algorithm. It sees every
 // reference: no kernel can run it.
-#include "mm/reclaim/page_list.h"
+#include "mm/reclaim/page_ring.h"
 #include "mm/reclaim/policy.h"
 
 namespace faultline::mm {
@@ -9,21 +9,17 @@ namespace {
 
 class Lru final : public Policy {
  public:
-  explicit Lru(const PolicyConfig& config) : links_(config), list_(links_) {}
+  explicit Lru(const PolicyConfig& config) : ring_(config) {}
 
-  void on_insert(PageId page, const Moment&) override {
-    links_.reach(page);
-    list_.push_newest(page);
-  }
-  void on_access(PageId page, const Moment&) override { list_.move_to_newest(page); }
-  void on_remove(PageId page, Removal) override { list_.remove(page); }
-  PageId pick_victim() override { return list_.oldest(); }
-  void prefetch(std::span<const PageId> pages) const override { links_.prefetch(pages); }
-  void check_invariants() const override { list_.check_invariants(); }
+  void on_insert(PageId page, const Moment&) override { ring_.push_newest(page); }
+  void on_access(PageId page, const Moment&) override { ring_.move_to_newest(page); }
+  void on_remove(PageId page, Removal) override { ring_.remove(page); }
+  PageId pick_victim() override { return ring_.oldest(); }
+  void prefetch(std::span<const PageId> pages) const override { ring_.prefetch(pages); }
+  void check_invariants() const override { ring_.check_invariants(); }
 
  private:
-  PageLinks links_;
-  PageList list_;
+  PageRing ring_;
 };
 
 FL_REGISTER_POLICY("lru", Sees::every_access, "Mattson et al., IBM Systems Journal 9(2), 1970",

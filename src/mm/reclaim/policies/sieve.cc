@@ -26,6 +26,7 @@ class Sieve final : public Policy {
       if (!view_->test_and_clear_accessed(hand_)) return hand_;
     }
   }
+  void prefetch(std::span<const PageId> pages) const override { links_.prefetch(pages); }
   void check_invariants() const override {
     queue_.check_invariants();
     FL_ASSERT(hand_ == kNoPage || !queue_.empty());
