@@ -289,6 +289,6 @@ def patch(directory, seed, scale):
     return Program("/usr/bin/patch", ["/usr/bin/patch", "-s", "-o", directory / "out", directory / "old", directory / "changes"])
 
 
-TUNING = {"sqlite3": sqlite3, "python-json": python_json, "cc1plus": cc1plus, "gawk": gawk, "sort": sort, "perl": perl, "xz": xz, "xmllint": xmllint, "git": git, "tclsh": tclsh}
+TUNING = {"sqlite3": sqlite3, "python-json": python_json, "cc1plus": cc1plus, "gawk": gawk, "sort": sort, "perl": perl, "xz": xz, "xmllint": xmllint, "git": git, "tclsh": tclsh, "cmake": cmake}
 CHECKING = {"jq": jq, "zstd": zstd, "as": assembler, "ld": linker, "python-text": python_text, "bc": bc, "git-log": git_log, "ctags": ctags, "objdump": objdump, "msgfmt": msgfmt,
-            "cmake": cmake, "mawk": mawk, "patch": patch}
+            "mawk": mawk, "patch": patch}

@@ -28,10 +28,13 @@ class BlockContents {
     for (const trace::ContentRun& run : observation->contents) {
       if (run.pages > kMost - pages_.size()) break;
       pages_.insert(pages_.end(), run.pages, page_of(run));
+      if (pages_.back().changed()) last_changed_ = pages_.size() - 1;
     }
   }
 
   bool any() const { return !pages_.empty(); }
+  // A page behind this one changed: what fills a block from its beginning came by here, and may have written what was there before.
+  bool changed_behind(std::size_t index) const { return index < last_changed_; }
   // The page nothing was asked of is like the one before it: of large blocks every so many pages were compared.
   Page like(std::size_t index) const {
     for (std::size_t i = std::min(index + 1, pages_.size()); i-- > 0;)
@@ -43,6 +46,7 @@ class BlockContents {
  private:
   static constexpr std::size_t kMost = std::size_t{1} << 22;
   std::vector<Page> pages_;  // from the one the block begins in
+  std::size_t last_changed_ = 0;
 
   static Page whole(Page page) {
     if (page.changed()) page.begin = 0, page.end = kPageSize;

@@ -125,8 +125,10 @@ void FaultTouches::leave(const Live& live, std::uint32_t last_event, const Block
     if (live.pages[i] == Page::unknown) {
       const BlockContents::Page content = contents.like(i);
       Undecided rest{block.birth, block.slot, block.stack, block.size, std::max(begin, block.kept), stop, Use::unknown, block.zeroed};
-      // What a block of the same site left there may have been written again just the same.
-      const bool told = content.compared && (content.changed() || block.zeroed || !live.of_same_site[i]);
+      // What is the same as before may have been written again just the same: the copy of a text that grows, or what a block of the
+      // same site left there.
+      const bool again = live.of_same_site[i] || (!content.zero && contents.changed_behind(i));
+      const bool told = content.compared && (content.changed() || block.zeroed || !again);
       if (told && (content.cleared || !content.zero)) (content.cleared ? clearing_[block.stack].first : clearing_[block.stack].second) += 1;
       if (told && content.zero && !content.changed() && !block.zeroed) {
         rest.use = Use::zeroes;

@@ -107,7 +107,7 @@ constexpr trace::ContentRun changed(std::uint32_t pages, std::uint8_t first, std
   return {.pages = pages, .first = first, .last = last, .changed = true, .compared = true, .zero = false, .cleared = false};
 }
 
-// The page was resident before the block was born, and what it held changed: eight lines of the second page.
+// The page was resident before the block was born, and what it held changed: eight lines of its first page.
 TEST(ReplayFaultTouches, ContentsTellOfPagesResidentBefore) {
   FakeRecording recording;
   const std::uint64_t block = kHeap + 0x1010;
@@ -116,15 +116,37 @@ TEST(ReplayFaultTouches, ContentsTellOfPagesResidentBefore) {
   recording.free(block);
   recording.malloc(8 * 4096, block).stack = 7;
   recording.free(block);
-  recording.contents({same(1), changed(1, 8, 15), same(7)});
+  recording.contents({changed(1, 8, 15), same(8)});
   const Program program = load(recording);
   std::vector<TimedTouch> second;
   for (const TimedTouch& touch : program.timed_touches)
     if (touch.event == 2) second.push_back(touch);
   ASSERT_EQ(second.size(), 1u);
-  EXPECT_EQ(second[0].begin, 4096 - 0x10 + 512u);
-  EXPECT_EQ(second[0].end, 4096 - 0x10 + 1024u);
+  EXPECT_EQ(second[0].begin, 512u - 0x10);
+  EXPECT_EQ(second[0].end, 1024u - 0x10);
   EXPECT_EQ(second[0].ground, Ground::seen);
+}
+
+// Pages before one that changed may have been written again just the same: not told by contents. Those behind it were not touched.
+TEST(ReplayFaultTouches, WhatFillsABlockCameByItsBeginning) {
+  FakeRecording recording;
+  const std::uint64_t block = kHeap + 0x1010;
+  recording.malloc(8 * 4096, block).stack = 5;
+  for (std::uint64_t page = 0; page <= 8; ++page) fault(recording, recording.now_ns + 600 + page, block + page * 4096 - (page == 8 ? 16 : 0));
+  recording.free(block);
+  recording.malloc(8 * 4096, block).stack = 7;
+  recording.free(block);
+  recording.contents({same(3), changed(1, 0, 31), same(5)});
+  const Program program = load(recording);
+  std::uint64_t told = 0, judged = 0, last = 0;
+  for (const TimedTouch& touch : program.timed_touches) {
+    if (touch.event != 2 || !touch.write) continue;
+    (touch.ground == Ground::seen ? told : judged) += touch.end - touch.begin;
+    last = std::max(last, touch.end);
+  }
+  EXPECT_EQ(told, 32u * 64);
+  EXPECT_GE(judged, 4096u - 0x10);  // the page with the header at least; the others by what is known of the site
+  EXPECT_EQ(last, 3 * 4096 - 0x10 + 32u * 64);
 }
 
 // A block whose contents were not compared is used like the one of its site that was. The third block's unchanged pages tell nothing:
