@@ -32,6 +32,7 @@ class LruLists {
   PageId newer(PageId page) const { return links_[page].newer; }  // on its list
   bool listed(PageId page) const { return states_[page].listed; }
   Lru lru(PageId page) const { return states_[page].lru; }
+  void prefetch(PageId page) const { __builtin_prefetch(&states_[page], 1); }  // it will be looked at
 
   // A page that is resident from now on: among the inactive ones, or among the active ones if it went only a short while ago.
   // swap: whether anonymous pages can be evicted. Returns true in the latter case (WORKINGSET_ACTIVATE).

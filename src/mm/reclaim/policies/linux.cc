@@ -213,6 +213,7 @@ void LinuxTwoList::prefetch_oldest(Lru lru, std::uint64_t pages) const {
   std::size_t found = 0;
   while (found < count && page != kNoPage) {
     oldest[found++] = page;
+    lists_.prefetch(page);
     page = lists_.newer(page);
   }
   view_.prefetch(std::span(oldest).first(found));
