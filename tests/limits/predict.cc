@@ -1,6 +1,6 @@
 // limits_predict PATTERN SEED LIMIT_BYTES...: the same pattern as a reference stream in the twin; one line of JSON for each limit.
-// limits_predict --list: the patterns. Options by environment: FAULTLINE_SWAP_ROTATING=1, FAULTLINE_CGROUP_V1=1,
-// FAULTLINE_READ_AHEAD_KIB=128 say what the machine is.
+// limits_predict --stream FILE LIMIT_BYTES...: the same for a recorded stream. limits_predict --list: the patterns.
+// machine() has the variables of the environment that say what the machine is.
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -11,6 +11,7 @@
 #include "pattern.h"
 #include "replay/limits/limited_replay.h"
 #include "support/reference_sources.h"
+#include "trace/references/reference_file.h"
 
 namespace {
 
@@ -55,42 +56,73 @@ class StreamSink final : public PatternSink {
   std::uint32_t processes_ = 0;
 };
 
-bool set(const char* name) {
+std::uint64_t number(const char* name, std::uint64_t otherwise) {
   const char* const value = std::getenv(name);
-  return value != nullptr && std::string(value) == "1";
+  return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
+}
+
+// What the machine is.
+replay::LimitSettings machine() {
+  replay::LimitSettings settings;
+  settings.swap_pages = 2048ull << 8;
+  settings.device.rotating = number("FAULTLINE_SWAP_ROTATING", 0) == 1;
+  settings.device.read_latency_ns = number("FAULTLINE_READ_LATENCY_NS", settings.device.read_latency_ns);
+  settings.device.write_latency_ns = number("FAULTLINE_WRITE_LATENCY_NS", settings.device.write_latency_ns);
+  settings.device.page_ns = number("FAULTLINE_PAGE_NS", settings.device.page_ns);
+  settings.cgroup_v1 = number("FAULTLINE_CGROUP_V1", 0) == 1;
+  settings.read_ahead_pages = static_cast<std::uint32_t>(number("FAULTLINE_READ_AHEAD_KIB", settings.read_ahead_pages * 4) / 4);
+  settings.statistics_period_ns = number("FAULTLINE_STATISTICS_PERIOD_MS", settings.statistics_period_ns / 1'000'000) * 1'000'000;
+  settings.statistics_first_ns = number("FAULTLINE_STATISTICS_FIRST_MS", settings.statistics_first_ns / 1'000'000) * 1'000'000;
+  if (const char* const pattern = std::getenv("FAULTLINE_RESIDENT")) settings.resident.emplace_back(pattern);
+  return settings;
+}
+
+bool predict(trace::ReferenceSource& stream, const replay::LimitSettings& settings) {
+  const auto outcome = replay::replay_limited(stream, settings);
+  if (!outcome) {
+    fmt::print(stderr, "limits_predict: {}\n", outcome.error().message());
+    return false;
+  }
+  fmt::print("{{\"minor_faults\": {}, \"major_faults\": {}, \"swapped_in\": {}, \"swapped_out\": {}, \"peak_pages\": {}, \"time_ns\": {}, "
+             "\"out_of_memory\": {}}}\n",
+             outcome->minor_faults, outcome->major_faults, outcome->swapped_in, outcome->swapped_out, outcome->peak_pages, outcome->time_ns, outcome->out_of_memory);
+  return true;
+}
+
+// Each limit; 0 for none.
+int predict(trace::ReferenceSource& stream, const std::vector<std::string>& limits) {
+  for (const std::string& limit : limits) {
+    replay::LimitSettings settings = machine();
+    const std::uint64_t bytes = std::strtoull(limit.c_str(), nullptr, 10);
+    if (bytes != 0) settings.limit_pages = bytes >> 12;
+    if (!predict(stream, settings)) return 2;
+  }
+  return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 2 && std::string(argv[1]) == "--list") {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (words == std::vector<std::string>{"--list"}) {
     for (const Pattern& one : patterns()) fmt::print("{} {} {} {}\n", one.name, one.tuning ? "tuning" : "checking", one.pages, one.file_pages);
     return 0;
   }
+  if (words.size() >= 3 && words[0] == "--stream") {
+    const auto source = trace::ReferenceStreamFile::open(words[1]);
+    if (source) return predict(**source, {words.begin() + 2, words.end()});
+    fmt::print(stderr, "limits_predict: {}\n", source.error().message());
+    return 2;
+  }
   for (const Pattern& pattern : patterns()) {
-    if (argc < 4 || pattern.name != argv[1]) continue;
+    if (words.size() < 3 || pattern.name != words[0]) continue;
     StreamSink sink;
-    Draw draw(std::strtoull(argv[2], nullptr, 10));
+    Draw draw(std::strtoull(words[1].c_str(), nullptr, 10));
     pattern.run(sink, draw);
     trace::VectorSource stream(std::move(sink.events), true);
     stream.files_ = {{"file", pattern.file_pages}};
-    for (int i = 3; i < argc; ++i) {
-      replay::LimitSettings settings;
-      settings.limit_pages = std::strtoull(argv[i], nullptr, 10) >> 12;
-      settings.swap_pages = 2048ull << 8;
-      settings.device.rotating = set("FAULTLINE_SWAP_ROTATING");
-      settings.cgroup_v1 = set("FAULTLINE_CGROUP_V1");
-      if (const char* const kib = std::getenv("FAULTLINE_READ_AHEAD_KIB")) settings.read_ahead_pages = static_cast<std::uint32_t>(std::strtoul(kib, nullptr, 10) / 4);
-      const auto outcome = replay::replay_limited(stream, settings);
-      if (!outcome) {
-        fmt::print(stderr, "limits_predict: {}\n", outcome.error().message());
-        return 2;
-      }
-      fmt::print("{{\"minor_faults\": {}, \"major_faults\": {}, \"swapped_in\": {}, \"swapped_out\": {}, \"out_of_memory\": {}}}\n", outcome->minor_faults,
-                 outcome->major_faults, outcome->swapped_in, outcome->swapped_out, outcome->out_of_memory);
-    }
-    return 0;
+    return predict(stream, {words.begin() + 2, words.end()});
   }
-  fmt::print(stderr, "usage: limits_predict PATTERN SEED LIMIT_BYTES..., or --list\n");
+  fmt::print(stderr, "usage: limits_predict PATTERN SEED LIMIT_BYTES..., --stream FILE LIMIT_BYTES..., or --list\n");
   return 2;
 }

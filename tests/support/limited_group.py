@@ -1,4 +1,4 @@
-"""A memory cgroup with a limit and a swap file of one's own, on cgroup v1 or v2; both are gone afterwards, whatever happens."""
+"""A memory cgroup with a limit, a swap file and a file system of one's own, on cgroup v1 or v2; all are gone afterwards, whatever happens."""
 import contextlib
 import os
 import pathlib
@@ -50,11 +50,40 @@ def swap_file(mib, directory):
         os.unlink(path)
 
 
+@contextlib.contextmanager
+def file_system(mib, directory, read_ahead_kib=128):
+    """An ext4 of its own on a loop device with a read-ahead window as other machines have it; yields where it is mounted. What is read
+    from it does not go through the page cache of the file below."""
+    with tempfile.TemporaryDirectory(prefix="faultline-mount-", dir=directory) as place, contextlib.ExitStack() as stack:
+        image, mounted = pathlib.Path(place) / "image", pathlib.Path(place) / "mounted"
+        mounted.mkdir()
+
+        def run(*command):
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise NotPermitted(f"{command[0]}: {done.stderr.strip()}")
+            return done.stdout.strip()
+
+        try:
+            run("fallocate", "-l", f"{mib}M", image)
+            run("mkfs.ext4", "-q", "-F", image)
+            loop = run("losetup", "--show", "--direct-io=on", "-f", image)
+            stack.callback(subprocess.run, ["losetup", "-d", loop], check=True)
+            pathlib.Path(f"/sys/block/{pathlib.Path(loop).name}/queue/read_ahead_kb").write_text(str(read_ahead_kib))
+            run("mount", loop, mounted)
+            stack.callback(subprocess.run, ["umount", mounted], check=True)
+        except OSError as error:
+            raise NotPermitted(f"a file system on a loop device: {error}") from error
+        yield mounted
+
+
 def queue_setting(path, name, default):
     """Of the device a file lies on: /sys/dev/block/.../queue/NAME."""
     device = os.stat(path).st_dev
     sysfs = pathlib.Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve()
     for place in (sysfs, sysfs.parent):
+        if name == "read_ahead_kb" and (place / "bdi" / name).exists():
+            return (place / "bdi" / name).read_text().strip()
         if (place / "queue" / name).exists():
             return (place / "queue" / name).read_text().strip()
     return default
@@ -83,6 +112,7 @@ class Group:
         if self.version == 2:
             (parent / "cgroup.subtree_control").write_text("+memory")
         self.path = parent / f"{name}-{os.getpid()}"
+        self.runs = 0
 
     def __enter__(self):
         try:
@@ -92,18 +122,30 @@ class Group:
         return self
 
     def __exit__(self, *_):
+        self._remove(self.path)
+
+    @staticmethod
+    def _remove(path):
         for _ in range(50):
             try:
-                self.path.rmdir()
+                path.rmdir()
                 return
             except OSError:
                 time.sleep(0.1)
 
     def run(self, limit_bytes, command, **more):
-        limit = self.path / ("memory.limit_in_bytes" if self.version == 1 else "memory.max")
-        limit.write_text(str(limit_bytes) if limit_bytes else ("-1" if self.version == 1 else "max"))
-        empty = self.path / ("memory.force_empty" if self.version == 1 else "memory.reclaim")
-        with contextlib.suppress(OSError):  # what earlier runs left in the page cache is not this one's
-            empty.write_text("0" if self.version == 1 else "1G")
-        enter = lambda: (self.path / "cgroup.procs").write_text(str(os.getpid()))  # noqa: E731
-        return subprocess.run(command, preexec_fn=enter, **more)
+        """In a group of its own: statistics of an earlier run, which the kernel decides by, would be this one's for two seconds."""
+        self.runs += 1
+        own = self.path / f"run-{self.runs}"
+        if self.version == 2:
+            (self.path / "cgroup.subtree_control").write_text("+memory")
+        own.mkdir()
+        try:
+            (own / ("memory.limit_in_bytes" if self.version == 1 else "memory.max")).write_text(str(limit_bytes) if limit_bytes else ("-1" if self.version == 1 else "max"))
+            enter = lambda: (own / "cgroup.procs").write_text(str(os.getpid()))  # noqa: E731
+            return subprocess.run(command, preexec_fn=enter, **more)
+        finally:
+            empty = own / ("memory.force_empty" if self.version == 1 else "memory.reclaim")
+            with contextlib.suppress(OSError):
+                empty.write_text("0" if self.version == 1 else "1G")
+            self._remove(own)

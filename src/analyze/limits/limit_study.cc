@@ -50,9 +50,7 @@ class Study {
   Result<replay::LimitOutcome> outcome_at(std::uint64_t limit_bytes) {
     replay::LimitSettings settings = question_.settings;
     settings.limit_pages = limit_bytes == 0 ? mm::MemoryLimit::kNone : limit_bytes / kPageSize;
-    FL_TRY(replay::LimitOutcome outcome, replay::replay_limited(source_, settings));
-    outcome.time_ns += source_.dropped() * settings.hit_ns;
-    return outcome;
+    return replay::replay_limited(source_, settings);
   }
 
   Result<void> look_without_limit() {

@@ -68,11 +68,11 @@ bool FileObject::add(std::uint64_t first, std::uint8_t order, bool marker, bool 
   for (std::uint64_t index = first; index < end; ++index) {
     if (cached(index)) return false;
   }
-  if (frames_.available() < end - first || !frames_.charge_folio(end - first)) return false;
+  if (frames_.available() < end - first || (!settings_.elsewhere && !frames_.charge_folio(end - first))) return false;
   // All frames first: making room for one may take other pages of this file away.
   std::array<Pfn, kChunkPages> taken;
   for (std::uint64_t index = first; index < end; ++index) {
-    const std::optional<Pfn> pfn = frames_.allocate_page(*this, index, shmem() ? FrameUse::shmem : FrameUse::file);
+    const std::optional<Pfn> pfn = frames_.allocate_page(*this, index, shmem() ? FrameUse::shmem : FrameUse::file, settings_.elsewhere);
     if (!pfn) {  // of a single page: a folio's room was made above
       FL_ASSERT(index == first);
       return false;
@@ -94,7 +94,7 @@ bool FileObject::add(std::uint64_t first, std::uint8_t order, bool marker, bool 
   Slot& first_slot = head(first);
   first_slot.marker = marker;
   first_slot.dirty = dirty;
-  if (frames_.observer() != nullptr) {
+  if (frames_.observer() != nullptr && !settings_.elsewhere) {
     frames_.at(taken[0]).page = shadow;
     frames_.observer()->on_taken(taken[0]);
   }

@@ -22,6 +22,7 @@ enum class FileType : std::uint8_t {
 struct FileSettings {
   FileType type = FileType::disk;
   std::uint64_t size = 0;          // bytes
+  bool elsewhere = false;          // its pages are charged to somebody else, who keeps them: no limit counts or takes them
   std::uint8_t max_order = 9;      // largest folio of the file system: mapping_max_folio_order(); 0: single pages
 };
 
@@ -57,6 +58,9 @@ class FileObject {
   bool add(std::uint64_t first, std::uint8_t order, bool marker = false, bool dirty = false);
   std::uint64_t pages_added() const { return added_; }  // since the beginning: what was read or made
   void mark_accessed(std::uint64_t index);              // folio_mark_accessed()
+  bool in_working_set(std::uint64_t index) const {      // folio_test_workingset()
+    return frames_.observer() != nullptr && frames_.observer()->in_working_set(frame(index));
+  }
   void set_marker(std::uint64_t index, bool marker);
   void set_dirty(std::uint64_t index, bool dirty);
   // The folio that holds `index` becomes smaller ones, such that one of them begins at `at`: halves, the half with `at` again,

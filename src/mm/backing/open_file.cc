@@ -56,8 +56,9 @@ FileTransfer OpenFile::read(std::uint64_t first, std::uint64_t pages) {
       done.enough_memory = file.cached(at);
       continue;
     }
-    if (at != last_read_) file.mark_accessed(at);
-    last_read_ = std::min(file.folio(at).end(), end) - 1;
+    const Folio folio = file.folio(at);
+    if (last_read_ < folio.first || last_read_ >= folio.end()) file.mark_accessed(at);  // pos_same_folio(): going on where it ended is one access
+    last_read_ = std::min(folio.end(), end) - 1;
     at = last_read_ + 1;
   }
   done.pages_read = file.pages_added() - before;

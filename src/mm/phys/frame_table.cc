@@ -21,7 +21,7 @@ void FrameTable::release(Pfn pfn) {
   Frame& frame = at(pfn);
   FL_ASSERT(frame.references > frame.users && frame.use != FrameUse::zero_page);
   if (--frame.references > 0) return;
-  if (observer_ != nullptr) observer_->on_freed(pfn);
+  if (observer_ != nullptr && !frame.elsewhere) observer_->on_freed(pfn);
   --by_use_[static_cast<std::size_t>(frame.use)];
   --in_use_;
   frame = Frame{};

@@ -40,6 +40,7 @@ struct Frame {
   bool swap_cache = false;       // use anonymous: `index` is the swap slot that holds or will hold its contents
   bool modified = false;         // use anonymous: contents that no swap slot has (PG_dirty); entries may know of more
   bool read_ahead = false;       // brought in beside the page that was asked for, and not touched yet (PG_readahead)
+  bool elsewhere = false;        // charged to another group: page replacement knows nothing of it
   bool writing = false;          // on its way to the device (PG_writeback)
   std::uint32_t page = kNoFramePage;  // its number with page replacement; see reclaim/
   std::uint32_t more = 0;        // the other users: first link of a list in FrameTable::links_, 0 none
@@ -59,9 +60,11 @@ class FrameTable {
   explicit FrameTable(std::uint64_t limit = kNoLimit);
 
   // A frame with one reference, or nothing when the machine is full. The lowest free number is not promised.
-  std::optional<Pfn> allocate(FrameUse use) {
-    if (observer_ != nullptr && charged_ == 0 && !observer_->charge(1)) return std::nullopt;
-    if (charged_ > 0) --charged_;
+  std::optional<Pfn> allocate(FrameUse use, bool elsewhere = false) {
+    if (!elsewhere) {
+      if (observer_ != nullptr && charged_ == 0 && !observer_->charge(1)) return std::nullopt;
+      if (charged_ > 0) --charged_;
+    }
     if (in_use_ >= limit_) return std::nullopt;
     std::uint64_t number;
     if (free_.empty()) {
@@ -74,6 +77,7 @@ class FrameTable {
     frames_[number] = Frame{};
     frames_[number].references = 1;
     frames_[number].use = use;
+    frames_[number].elsewhere = elsewhere;
     if (use == FrameUse::file || use == FrameUse::shmem) frames_[number].file = nullptr;
     ++in_use_;
     ++by_use_[static_cast<std::size_t>(use)];
@@ -99,8 +103,8 @@ class FrameTable {
     return true;
   }
   // A frame for a page that is known: of a file, or what a swap slot holds.
-  std::optional<Pfn> allocate_page(FileObject& file, std::uint64_t index, FrameUse use) {
-    const std::optional<Pfn> pfn = allocate(use);
+  std::optional<Pfn> allocate_page(FileObject& file, std::uint64_t index, FrameUse use, bool elsewhere = false) {
+    const std::optional<Pfn> pfn = allocate(use, elsewhere);
     if (!pfn) return pfn;
     frames_[pfn->value].file = &file;
     frames_[pfn->value].index = index;

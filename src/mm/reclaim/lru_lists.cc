@@ -18,9 +18,9 @@ bool LruLists::insert(PageId page, PageKind kind, bool swap, std::uint64_t pages
   FL_ASSERT(!state.listed);
   bool active = false;
   if (state.evicted_at != kNever) {
-    std::uint64_t working_set = size(Lru::active_file);
-    if (kind == PageKind::anonymous) working_set += size(Lru::inactive_file);
-    if (swap) working_set += size(Lru::active_anon) + (kind == PageKind::file ? size(Lru::inactive_anon) : 0);
+    std::uint64_t working_set = known_size(Lru::active_file);
+    if (kind == PageKind::anonymous) working_set += known_size(Lru::inactive_file);
+    if (swap) working_set += known_size(Lru::active_anon) + (kind == PageKind::file ? known_size(Lru::inactive_anon) : 0);
     active = age_ - state.evicted_at <= working_set;
     if (active) {
       age_ += pages;
@@ -69,7 +69,8 @@ void LruLists::forget(PageId page) {
 
 void LruLists::note_cost(PageKind kind, std::uint64_t io, std::uint64_t rotated) {
   cost_[static_cast<std::size_t>(kind)] += io * kClusterMax + rotated;
-  if (cost_[0] + cost_[1] > total() / 4) {
+  const std::uint64_t listed = known_size(Lru::inactive_anon) + known_size(Lru::active_anon) + known_size(Lru::inactive_file) + known_size(Lru::active_file);
+  if (cost_[0] + cost_[1] > listed / 4) {
     cost_[0] /= 2;
     cost_[1] /= 2;
   }
@@ -77,8 +78,8 @@ void LruLists::note_cost(PageKind kind, std::uint64_t io, std::uint64_t rotated)
 
 // The larger the lists, the smaller the share of the inactive one: 1:1 up to 1 GiB, 3:1 at 1 GiB, 10:1 at 10 GiB.
 bool LruLists::inactive_is_low(PageKind kind) const {
-  const std::uint64_t inactive = size(lru_of(kind, false));
-  const std::uint64_t active = size(lru_of(kind, true));
+  const std::uint64_t inactive = known_size(lru_of(kind, false));
+  const std::uint64_t active = known_size(lru_of(kind, true));
   const std::uint64_t gib = (inactive + active) / kGiBPages;
   const std::uint64_t ratio = gib == 0 ? 1 : static_cast<std::uint64_t>(std::sqrt(static_cast<double>(10 * gib)));
   return inactive * ratio < active;

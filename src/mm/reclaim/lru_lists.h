@@ -57,6 +57,7 @@ class LruLists {
     lists_[index(lru(page))].push_oldest(page);
   }
   void set_working_set(PageId page) { states_[page].working_set = true; }
+  bool in_working_set(PageId page) const { return states_[page].working_set; }
   void set_referenced(PageId page) { states_[page].referenced = true; }
   bool test_and_clear_referenced(PageId page) {
     const bool was = states_[page].referenced;
@@ -67,7 +68,16 @@ class LruLists {
   // lru_note_cost(): what reclaim of a kind cost lately, in pages that went round in vain and pages of I/O.
   void note_cost(PageKind kind, std::uint64_t io, std::uint64_t rotated);
   std::uint64_t cost(PageKind kind) const { return cost_[static_cast<std::size_t>(kind)]; }
-  std::uint64_t activations(PageKind kind) const { return activations_[static_cast<std::size_t>(kind)]; }  // WORKINGSET_ACTIVATE_*
+
+  // The statistics of a group (struct lruvec_stats) are summed up every two seconds only, and what is decided by them is decided by
+  // the last sum: lruvec_page_state(), mem_cgroup_flush_stats() (mm/memcontrol.c). A group begins with zeroes. Lists without
+  // keep_statistics() know their own state.
+  void keep_statistics() { stale_ = true; }
+  void publish() { published_ = {pages_, activations_}; }
+  std::uint64_t known_size(Lru lru) const { return stale_ ? published_.pages[index(lru)] : size(lru); }
+  std::uint64_t activations(PageKind kind) const {  // WORKINGSET_ACTIVATE_*
+    return (stale_ ? published_.activations : activations_)[static_cast<std::size_t>(kind)];
+  }
   bool inactive_is_low(PageKind kind) const;
   void check_invariants() const;
 
@@ -79,6 +89,10 @@ class LruLists {
     bool listed = false;
     bool referenced = false;    // PG_referenced
     bool working_set = false;   // PG_workingset: was active; kept in the shadow entry
+  };
+  struct Statistics {
+    std::array<std::uint64_t, kLrus> pages{};
+    std::array<std::uint64_t, 2> activations{};
   };
   static std::size_t index(Lru lru) { return static_cast<std::size_t>(lru); }
   const PageList& list(Lru lru) const { return lists_[index(lru)]; }
@@ -96,6 +110,8 @@ class LruLists {
   std::uint64_t age_ = 0;  // nonresident_age: evictions and activations so far
   std::array<std::uint64_t, 2> cost_{};
   std::array<std::uint64_t, 2> activations_{};
+  bool stale_ = false;
+  Statistics published_;
 };
 
 }  // namespace faultline::mm

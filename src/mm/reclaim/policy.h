@@ -92,6 +92,7 @@ struct PolicyConfig {
   PageView* view = nullptr;    // outlives the policy
   std::pmr::memory_resource* memory = nullptr;  // for arrays over pages (huge pages halve their cost); null: the default one
   unsigned swappiness = 60;    // sysctl vm.swappiness, memory.swappiness
+  bool stale_statistics = false;  // on_statistics() says when the policy's own counts may be looked at; else they always may
   bool group_waits = true;     // reclaim waits for pages being written (memory cgroups of version 1)
 
   // A share of the frames, rounded down.
@@ -118,8 +119,12 @@ class Policy {
   virtual std::uint64_t reclaim(std::uint64_t pages, Evictor& evictor);
   // A page evicted with the answer `writing` is on the device now (folio_end_writeback()).
   virtual void on_written(PageId) {}
+  // The statistics of the group are brought up to date.
+  virtual void on_statistics() {}
   // read(2) or write(2) touched it, or a process that had accessed it unmapped it: folio_mark_accessed().
   virtual void on_mark_accessed(PageId) {}
+  // folio_test_workingset(): it was active before it went, or before it grew old.
+  virtual bool in_working_set(PageId) const { return false; }
   // Policies of variable size (working set, PFF): a page that leaves although there is room. Asked after each reference until
   // there is none.
   virtual std::optional<PageId> pick_idle(const Moment&) { return std::nullopt; }

@@ -34,6 +34,8 @@ Reclaim::Reclaim(FrameTable& frames, ReverseMap& entries, SwapSpace* swap, Virtu
       limit_(config.limit_pages, config.charge_batch) {
   config_.settings.capacity = config.limit_pages;
   config_.settings.view = this;
+  config_.settings.stale_statistics = config.statistics_period_ns != 0;
+  next_statistics_ns_ = config.statistics_period_ns != 0 ? config.statistics_first_ns : ~std::uint64_t{0};
   policy_ = descriptor_.create(config_.settings);
 }
 
@@ -103,11 +105,20 @@ void Reclaim::on_access(Pfn pfn, const Moment& now) {
   if (page != kNoFramePage) policy_->on_access(page, now);
 }
 
-void Reclaim::on_marked_accessed(Pfn pfn) {
+PageId Reclaim::page_of(Pfn pfn) const {
   const Frame& frame = frames_.at(pfn);
   const bool cached = in_file(frame) && frame.file->cached(frame.index);
-  const PageId page = cached ? frames_.at(frame.file->frame(frame.file->folio(frame.index).first)).page : frame.page;
+  return cached ? frames_.at(frame.file->frame(frame.file->folio(frame.index).first)).page : frame.page;
+}
+
+void Reclaim::on_marked_accessed(Pfn pfn) {
+  const PageId page = page_of(pfn);
   if (page != kNoFramePage) policy_->on_mark_accessed(page);
+}
+
+bool Reclaim::in_working_set(Pfn pfn) const {
+  const PageId page = page_of(pfn);
+  return page != kNoFramePage && policy_->in_working_set(page);
 }
 
 // --- what policies ask ---
@@ -119,8 +130,9 @@ unsigned Reclaim::accessed_entries(PageId page) {
   const Frame& frame = frames_.at(pfn);
   if (!in_file(frame)) return entries_.test_and_clear_accessed(pfn);
   const Folio folio = frame.file->folio(frame.index);
+  // folio_referenced() counts the mappings through which it was accessed, not the pages.
   unsigned entries = 0;
-  for (std::uint64_t at = folio.first; at < folio.end(); ++at) entries += entries_.test_and_clear_accessed(frame.file->frame(at));
+  for (std::uint64_t at = folio.first; at < folio.end(); ++at) entries = std::max(entries, entries_.test_and_clear_accessed(frame.file->frame(at)));
   return entries;
 }
 
@@ -245,6 +257,10 @@ void Reclaim::finish(const Write& write) {
 }
 
 void Reclaim::run_until(std::uint64_t now_ns) {
+  if (now_ns >= next_statistics_ns_) {
+    policy_->on_statistics();
+    next_statistics_ns_ += ((now_ns - next_statistics_ns_) / config_.statistics_period_ns + 1) * config_.statistics_period_ns;
+  }
   while (!writes_.empty() && writes_.front().done_ns <= now_ns) {
     const Write write = writes_.front();
     writes_.pop_front();

@@ -25,6 +25,10 @@ struct ReclaimConfig {
   std::uint64_t charge_batch = 64;                 // MEMCG_CHARGE_BATCH
   std::string policy = "linux";                    // one of policies()
   PolicyConfig settings;                           // capacity and view are filled in
+  // The kernel sums up a group's statistics so often (FLUSH_TIME, mm/memcontrol.c), and decides by the last sum; 0: they are always
+  // right. The first time comes at random on a real machine.
+  std::uint64_t statistics_period_ns = 2'000'000'000;
+  std::uint64_t statistics_first_ns = 1'000'000'000;
   // What the processor spends, ns; the device adds its own time.
   std::uint64_t look_ns = 100;    // at one page on a list
   std::uint64_t evict_ns = 8000;  // unmapping one and handing it to the device
@@ -60,6 +64,7 @@ class Reclaim final : public FrameObserver, public PageView, public Evictor {
   void on_split(Pfn pfn) override;
   void on_forgotten(std::uint32_t page) override;
   void on_marked_accessed(Pfn pfn) override;
+  bool in_working_set(Pfn pfn) const override;
   // --- PageView ---
   bool test_and_clear_accessed(PageId page) override { return accessed_entries(page) > 0; }
   unsigned accessed_entries(PageId page) override;
@@ -83,6 +88,7 @@ class Reclaim final : public FrameObserver, public PageView, public Evictor {
     Pfn pfn;
     PageId page;
   };
+  PageId page_of(Pfn pfn) const;  // of its folio
   Eviction evict(PageId page, bool waits);
   Eviction evict_file(Pfn pfn, bool waits);
   Eviction evict_anonymous(PageId page, Pfn pfn, bool waits);
@@ -102,6 +108,7 @@ class Reclaim final : public FrameObserver, public PageView, public Evictor {
   std::vector<PageId> free_pages_;   // numbers nobody has
   std::deque<Write> writes_;         // in the order they will be done
   ReclaimStatistics statistics_;
+  std::uint64_t next_statistics_ns_ = 0;
   std::uint64_t time_ = 0;           // references and faults seen, for Moment
   bool evicting_ = false;
 };

@@ -148,8 +148,8 @@ bool AddressSpace::map_around(const Vma& vma, std::uint64_t address, bool fresh_
         end = folio.end();
       }
     }
+    if (!file.in_working_set(folio.first)) met += end - first;  // where pages come back all the time, reading ahead is a waste
     for (std::uint64_t page = first; page < end; ++page) {
-      ++met;
       Pte& pte = entries[slot_of(page)];
       if (!pte.none()) continue;
       map_file_page(vma, page_floor(address) + ((page - index) << kPageShift), pte, false);

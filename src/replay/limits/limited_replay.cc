@@ -1,6 +1,7 @@
 #include "replay/limits/limited_replay.h"
 
 #include <fmt/format.h>
+#include <fnmatch.h>
 
 #include <algorithm>
 #include <array>
@@ -50,6 +51,8 @@ class LimitedReplay {
                                                                                  : settings.limit_pages - std::min(settings.kernel_pages, settings.limit_pages);
     config.reclaim->settings.swappiness = settings.swappiness;
     config.reclaim->settings.group_waits = settings.cgroup_v1;
+    config.reclaim->statistics_period_ns = settings.statistics_period_ns;
+    config.reclaim->statistics_first_ns = settings.statistics_first_ns;
     config.swap.pages = settings.swap_pages;
     config.swap.device = settings.device;
     return config;
@@ -102,11 +105,18 @@ class LimitedReplay {
     if (met == mm::Access::out_of_memory) return killed(fmt::format("touching page {:#x} of process {}", address.value, process.pid()));
     if (refused(met)) return true;  // a signal the program took, too
     const bool major = met == mm::Access::major_fault;
-    machine_->advance(major ? settings_.major_ns : settings_.minor_ns);
+    machine_->advance((major ? settings_.major_ns : settings_.minor_ns) + hits_since_ns());
     if (major && process.space().statistics().last_path == mm::FaultPath::file_read) machine_->wait_for_file(settings_.read_ahead_pages);
     MappingFaults& mapping = mapping_of(process, address);
     ++(major ? mapping.major : mapping.minor);
     return true;
+  }
+
+  // The hits since the last fault: time is only looked at where somebody may wait.
+  std::uint64_t hits_since_ns() {
+    const std::uint64_t hits = outcome_.references + source_.dropped() - hits_told_;
+    hits_told_ += hits;
+    return hits * settings_.hit_ns;
   }
 
   // A stream without mappings may number its pages as it likes, 0 and 2^63 included. Its regions are put one after the other as they
@@ -144,13 +154,20 @@ class LimitedReplay {
     if (made) {
       const bool known = number < source_.files().size();
       const std::uint64_t pages = std::max(known ? source_.files()[number].pages : 0, least_pages);
-      mm::FileObject& object = machine_->create_file({.size = pages << kPageShift});
+      const bool elsewhere = known && is_resident(source_.files()[number].path);
+      mm::FileObject& object = machine_->create_file({.size = pages << kPageShift, .elsewhere = elsewhere});
       if (known) path_of_[&object] = source_.files()[number].path;
+      for (std::uint64_t page = 0; elsewhere && page < pages; ++page) object.add(page, 0);
       found->second = mm::OpenFile::open(object, true, {.window_pages = settings_.read_ahead_pages, .request_pages = settings_.read_ahead_pages});
     }
     mm::FileObject& object = found->second->object();
     if (object.pages() < least_pages) object.set_size(least_pages << kPageShift);
     return found->second;
+  }
+
+  bool is_resident(const std::string& path) const {
+    return std::any_of(settings_.resident.begin(), settings_.resident.end(),
+                       [&](const std::string& pattern) { return fnmatch(pattern.c_str(), path.c_str(), 0) == 0; });
   }
 
   void map(mm::Process& process, const ReferenceEvent& event) {
@@ -223,7 +240,7 @@ class LimitedReplay {
       outcome_.swapped_in = swap->device().read_pages();
       outcome_.stall_ns += swap->device().waited_ns();
     }
-    outcome_.time_ns = machine_->clock().now_ns() + outcome_.references * settings_.hit_ns;
+    outcome_.time_ns = machine_->clock().now_ns() + hits_since_ns();
     for (std::uint32_t number = 0; number < processes_.size(); ++number) {
       if (processes_[number] != 0) exit(number);
     }
@@ -245,6 +262,7 @@ class LimitedReplay {
   std::uint64_t last_start_ = 0, last_end_ = 0;
   std::unordered_map<std::uint64_t, std::uint64_t> regions_;  // of a stream without mappings: their order
   std::uint64_t last_region_ = ~std::uint64_t{0}, last_place_ = 0;
+  std::uint64_t hits_told_ = 0;  // whose time went by already
   bool sees_accesses_ = false;
   LimitOutcome outcome_;
 };

@@ -24,6 +24,12 @@ struct LimitSettings {
   bool cgroup_v1 = true;                // reclaim waits for pages being written
   std::uint64_t kernel_pages = 64;      // charged to the group beside page tables: stacks, slabs (linux-mm: 0.2 to 0.4 MiB)
   std::uint32_t read_ahead_pages = 32;  // of files: queue/read_ahead_kb
+  // Files that are in the page cache before the program begins, charged to somebody else, and stay there: no reads, no room taken. What
+  // packages installed is, where other programs run; what the program works on is not. Patterns of fnmatch(3).
+  std::vector<std::string> resident = {"/usr/*", "/etc/*", "/opt/*"};
+  // How often the kernel sums up a group's statistics, and when first; see mm::ReclaimConfig.
+  std::uint64_t statistics_period_ns = 2'000'000'000;
+  std::uint64_t statistics_first_ns = 1'000'000'000;
   // Costs of the processor, ns: a reference that hits, a minor fault, what a major one costs beside the device.
   std::uint64_t hit_ns = 2;
   std::uint64_t minor_ns = 700;

@@ -21,7 +21,9 @@ constexpr std::size_t at(Lru lru) { return static_cast<std::size_t>(lru); }
 
 class LinuxTwoList final : public Policy {
  public:
-  explicit LinuxTwoList(const PolicyConfig& config) : config_(config), view_(*config.view), lists_(config.pages) {}
+  explicit LinuxTwoList(const PolicyConfig& config) : config_(config), view_(*config.view), lists_(config.pages) {
+    if (config.stale_statistics) lists_.keep_statistics();
+  }
 
   void on_insert(PageId page, const Moment&) override { lists_.insert(page, view_.kind(page), can_swap_, view_.pages(page)); }
   void on_remove(PageId page, Removal why) override { why == Removal::evicted ? lists_.evict(page) : lists_.forget(page); }
@@ -31,6 +33,8 @@ class LinuxTwoList final : public Policy {
   void on_written(PageId page) override {
     if (lists_.listed(page) && !is_active(lists_.lru(page))) lists_.move_to_oldest(page);
   }
+  bool in_working_set(PageId page) const override { return lists_.in_working_set(page); }
+  void on_statistics() override { lists_.publish(); }
   std::uint64_t reclaim(std::uint64_t pages, Evictor& evictor) override;
   PageId pick_victim() override;
   void check_invariants() const override { lists_.check_invariants(); }
@@ -81,7 +85,7 @@ std::uint64_t LinuxTwoList::reclaim(std::uint64_t pages, Evictor& evictor) {
 
 // get_scan_count(): how much of each list to look at, by what the kinds cost lately.
 Counts LinuxTwoList::scan_counts(Scan& scan) const {
-  const bool trim_cache = (lists_.size(Lru::inactive_file) >> scan.priority) != 0 && !scan.may_deactivate[1];
+  const bool trim_cache = (lists_.known_size(Lru::inactive_file) >> scan.priority) != 0 && !scan.may_deactivate[1];
   const bool only_files = !can_swap_ || config_.swappiness == 0 || (trim_cache && scan.priority != 0);
   std::uint64_t anon_cost = lists_.cost(PageKind::anonymous);
   std::uint64_t file_cost = lists_.cost(PageKind::file);
