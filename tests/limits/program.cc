@@ -1,5 +1,6 @@
 // limits_program PATTERN SEED FILE: runs a pattern on the real kernel, and prints what it cost as JSON: faults of itself and its
-// children. FILE is the file of patterns that use one. limits_program --exec COMMAND...: the same for a command, whose output is lost.
+// children. FILE is the file of patterns that use one. limits_program --exec PROCS COMMAND...: the same for a command
+// that begins in the group whose cgroup.procs that is; its output is lost.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -83,10 +84,13 @@ class KernelSink final : public PatternSink {
   std::exit(status);
 }
 
-[[noreturn]] void execute(char** command) {
+[[noreturn]] void execute(const char* group, char** command) {
+  const int procs = open(group, O_WRONLY | O_CLOEXEC);
+  check(procs >= 0, group);
   const pid_t pid = vfork();
   check(pid >= 0, "vfork");
   if (pid == 0) {
+    if (write(procs, "0", 1) != 1) _exit(126);
     const int nothing = open("/dev/null", O_RDWR);
     dup2(nothing, 0);
     dup2(nothing, 1);
@@ -102,7 +106,7 @@ class KernelSink final : public PatternSink {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 2 && std::string(argv[1]) == "--exec") execute(argv + 2);
+  if (argc > 3 && std::string(argv[1]) == "--exec") execute(argv[2], argv + 3);
   if (argc != 4) {
     std::fprintf(stderr, "usage: limits_program PATTERN SEED FILE\n");
     return 2;

@@ -133,8 +133,9 @@ class Group:
             except OSError:
                 time.sleep(0.1)
 
-    def run(self, limit_bytes, command, **more):
-        """In a group of its own: statistics of an earlier run, which the kernel decides by, would be this one's for two seconds."""
+    def run(self, limit_bytes, command, enters=True, **more):
+        """In a group of its own: statistics of an earlier run, which the kernel decides by, would be this one's for two seconds.
+        Without `enters` the command is told the group's cgroup.procs, as {procs}, and moves what it wants there."""
         self.runs += 1
         own = self.path / f"run-{self.runs}"
         if self.version == 2:
@@ -143,7 +144,8 @@ class Group:
         try:
             (own / ("memory.limit_in_bytes" if self.version == 1 else "memory.max")).write_text(str(limit_bytes) if limit_bytes else ("-1" if self.version == 1 else "max"))
             enter = lambda: (own / "cgroup.procs").write_text(str(os.getpid()))  # noqa: E731
-            return subprocess.run(command, preexec_fn=enter, **more)
+            command = [str(own / "cgroup.procs") if word == "{procs}" else word for word in command]
+            return subprocess.run(command, preexec_fn=enter if enters else None, **more)
         finally:
             empty = own / ("memory.force_empty" if self.version == 1 else "memory.reclaim")
             with contextlib.suppress(OSError):

@@ -147,6 +147,11 @@ class Study {
     study_.assumptions.push_back(fmt::format("swap and files on {}: {} µs to read, {} µs to write, {:.1f} µs a page{}", device.name, device.read_latency_ns / 1000,
                                              device.write_latency_ns / 1000, static_cast<double>(device.page_ns) / 1000, device.rotating ? ", rotating" : ""));
     study_.assumptions.push_back(fmt::format("time: {} ns a reference, {} ns a minor and {} ns a major fault, beside the device", settings.hit_ns, settings.minor_ns, settings.major_ns));
+    study_.assumptions.push_back(fmt::format("files in the page cache before, and charged to others: {}", fmt::join(settings.resident, ", ")));
+    if (settings.statistics_period_ns != 0) {
+      study_.assumptions.push_back(fmt::format("the kernel sums up the group's statistics {:.1f} s after the beginning, then every {:.1f} s, and decides by the last sum",
+                                               static_cast<double>(settings.statistics_first_ns) / 1e9, static_cast<double>(settings.statistics_period_ns) / 1e9));
+    }
     if (settings.swap_pages == 0) study_.assumptions.push_back("no swap: anonymous pages cannot leave, so that a limit below them is out of memory");
     if (!source_.has_mappings()) study_.assumptions.push_back("the stream has no mappings: all its pages are taken for anonymous memory");
     for (const std::string& remark : source_.remarks()) study_.assumptions.push_back(remark);

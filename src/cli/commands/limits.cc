@@ -63,6 +63,8 @@ class Limits : public Command {
     app.add_option("--slowdown", slowdown_, "what the safe limit may cost, as a share of the time without one")->capture_default_str()->check(CLI::Range(0.0, 100.0));
     app.add_option("--swappiness", swappiness_, "vm.swappiness")->capture_default_str()->check(CLI::Range(0, 200));
     app.add_option("--read-ahead", read_ahead_bytes_, "read-ahead window of files (queue/read_ahead_kb)")->transform(CLI::AsSizeValue(false))->default_str("128kb");
+    app.add_option("--resident", resident_, "files in the page cache before the program begins, charged to others: a pattern of paths, or none (repeatable; default: /usr/*, /etc/*, /opt/*)")
+        ->allow_extra_args(false);
     app.add_flag("--cgroup-v1", cgroup_v1_, "the limit is one of cgroup version 1, where reclaim waits for writes");
     app.add_flag("--json", json_, "print JSON");
   }
@@ -101,6 +103,7 @@ class Limits : public Command {
     question.settings.policy = policy_;
     question.settings.swappiness = swappiness_;
     question.settings.cgroup_v1 = cgroup_v1_;
+    if (!resident_.empty()) question.settings.resident = resident_;
     question.settings.read_ahead_pages = static_cast<std::uint32_t>(std::min<std::uint64_t>(read_ahead_bytes_ / kPageSize, 1u << 20));
     question.settings.swap_pages = swap_bytes_ == kDefaultSwap ? kDefaultSwapPages : swap_bytes_ / kPageSize;
     question.limits_bytes = limits_;
@@ -197,6 +200,7 @@ class Limits : public Command {
   double slowdown_ = 0.10;
   unsigned swappiness_ = 60;
   std::uint64_t read_ahead_bytes_ = 128 * 1024;
+  std::vector<std::string> resident_;
   bool cgroup_v1_ = false;
   bool json_ = false;
 };

@@ -32,31 +32,33 @@ bool SwapSpace::read_one(SwapSlot slot, bool asked_for) {
   }
   area_.enter_cache(slot, *pfn);
   frames_.at(*pfn).read_ahead = !asked_for;
+  frames_.at(*pfn).reading = true;
+  reading_.push_back(*pfn);
   if (!asked_for) ++read_ahead_pages_;
   return true;
 }
 
-// The page itself, if it was not among the `pages` read around it; then the device.
-std::optional<Pfn> SwapSpace::finish_read(SwapSlot slot, std::uint64_t pages) {
-  if (!area_.cached(slot)) pages += read_one(slot, true) ? 1 : 0;
+// The page itself, if it was not among those read around it; then the device.
+std::optional<Pfn> SwapSpace::finish_read(SwapSlot slot) {
+  if (frames_.observer() != nullptr) frames_.observer()->on_read_begun();
+  if (!area_.cached(slot)) (void)read_one(slot, true);
   const std::optional<Pfn> pfn = area_.cached(slot);
-  if (!pfn) return pfn;
-  frames_.acquire(*pfn);
-  if (pages > 0) device_.read_and_wait(clock_, pages);
+  if (pfn) frames_.acquire(*pfn);
+  if (!reading_.empty()) device_.read_and_wait(clock_, reading_.size());
+  for (const Pfn one : reading_) frames_.at(one).reading = false;
+  reading_.clear();
   return pfn;
 }
 
 std::optional<Pfn> SwapSpace::read_around_slot(SwapSlot slot) {
   const ReadWindow window = cluster_.window(slot.value, max_window(), area_.end());
-  std::uint64_t pages = 0;
-  for (std::uint64_t at = window.first; at < window.end; ++at) pages += read_one(SwapSlot(at), at == slot.value) ? 1 : 0;
-  return finish_read(slot, pages);
+  for (std::uint64_t at = window.first; at < window.end; ++at) (void)read_one(SwapSlot(at), at == slot.value);
+  return finish_read(slot);
 }
 
 std::optional<Pfn> SwapSpace::read(SwapSlot slot, std::span<const SwapSlot> neighbours) {
-  std::uint64_t pages = 0;
-  for (const SwapSlot one : neighbours) pages += read_one(one, one == slot) ? 1 : 0;
-  return finish_read(slot, pages);
+  for (const SwapSlot one : neighbours) (void)read_one(one, one == slot);
+  return finish_read(slot);
 }
 
 void SwapSpace::drop_entry(SwapSlot slot) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "mm/backing/block_device.h"
 #include "mm/backing/swap_area.h"
@@ -48,7 +49,7 @@ class SwapSpace {
 
  private:
   bool read_one(SwapSlot slot, bool asked_for);
-  std::optional<Pfn> finish_read(SwapSlot slot, std::uint64_t pages);
+  std::optional<Pfn> finish_read(SwapSlot slot);
 
   FrameTable& frames_;
   SwapConfig config_;
@@ -56,6 +57,7 @@ class SwapSpace {
   SwapArea area_;
   BlockDevice device_;
   ClusterReadAhead cluster_;
+  std::vector<Pfn> reading_;  // locked until the device is done
   std::uint64_t read_ahead_pages_ = 0;
   std::uint64_t read_ahead_hits_ = 0;
 };

@@ -32,6 +32,8 @@ class FrameObserver {
   virtual void on_forgotten(std::uint32_t page) = 0;
   // read(2) touched a file's page, or a process unmaps one it had accessed (folio_mark_accessed()).
   virtual void on_marked_accessed(Pfn pfn) = 0;
+  // Pages were taken for a read: those that wait to be put on a list are put there (lru_add_drain()).
+  virtual void on_read_begun() = 0;
   // It was in use before, and went or nearly went (folio_test_workingset()).
   virtual bool in_working_set(Pfn pfn) const = 0;
 };

@@ -42,6 +42,7 @@ struct Frame {
   bool read_ahead = false;       // brought in beside the page that was asked for, and not touched yet (PG_readahead)
   bool elsewhere = false;        // charged to another group: page replacement knows nothing of it
   bool writing = false;          // on its way to the device (PG_writeback)
+  bool reading = false;          // on its way from it (PG_locked)
   std::uint32_t page = kNoFramePage;  // its number with page replacement; see reclaim/
   std::uint32_t more = 0;        // the other users: first link of a list in FrameTable::links_, 0 none
   FrameUser user{};              // one of the users, if there are any

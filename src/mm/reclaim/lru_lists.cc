@@ -9,6 +9,7 @@ namespace faultline::mm {
 namespace {
 constexpr std::uint64_t kClusterMax = 32;        // SWAP_CLUSTER_MAX
 constexpr std::uint64_t kGiBPages = 1u << 18;
+constexpr std::size_t kBatchPages = 31;          // PAGEVEC_SIZE
 }  // namespace
 
 // workingset_refault(): a page that would still be here if the active list had been that much smaller is active at once.
@@ -35,9 +36,15 @@ bool LruLists::insert(PageId page, PageKind kind, bool swap, std::uint64_t pages
   state.listed = true;
   state.lru = lru_of(kind, active);
   state.pages = static_cast<std::uint32_t>(pages);
-  pages_[index(state.lru)] += pages;
-  lists_[index(state.lru)].push_newest(page);
+  state.waiting = true;
+  batch_.push_back(page);
+  if (batch_.size() == kBatchPages || pages > 1) drain();
   return active;
+}
+
+void LruLists::drain() {
+  for (const PageId page : batch_) put(page);
+  batch_.clear();
 }
 
 void LruLists::mark_accessed(PageId page) {
@@ -45,6 +52,10 @@ void LruLists::mark_accessed(PageId page) {
   if (!state.listed) return;
   if (!state.referenced) {
     state.referenced = true;
+  } else if (!is_active(state.lru) && state.waiting) {  // __lru_cache_activate_folio()
+    state.referenced = false;
+    state.lru = lru_of(kind_of(state.lru), true);
+    age_ += state.pages;
   } else if (!is_active(state.lru)) {
     state.referenced = false;
     move(page, lru_of(kind_of(state.lru), true));
@@ -88,7 +99,7 @@ bool LruLists::inactive_is_low(PageKind kind) const {
 void LruLists::check_invariants() const {
   std::uint64_t listed = 0;
   for (const PageList& one : lists_) one.check_invariants();
-  for (PageId page = 0; page < states_.size(); ++page) listed += states_[page].listed ? states_[page].pages : 0;
+  for (PageId page = 0; page < states_.size(); ++page) listed += states_[page].listed && !states_[page].waiting ? states_[page].pages : 0;
   FL_ASSERT(listed == total());
 }
 

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "mm/reclaim/page_array.h"
 #include "mm/reclaim/page_list.h"
@@ -30,7 +31,10 @@ class LruLists {
   std::uint64_t total() const { return size(Lru::inactive_anon) + size(Lru::active_anon) + size(Lru::inactive_file) + size(Lru::active_file); }
   PageId oldest(Lru lru) const { return list(lru).oldest(); }
   PageId newer(PageId page) const { return links_[page].newer; }  // on its list
-  bool listed(PageId page) const { return states_[page].listed; }
+  bool listed(PageId page) const { return states_[page].listed; }  // or about to be: in the batch
+  bool waiting(PageId page) const { return states_[page].waiting; }
+  // Pages come to their list in batches (struct cpu_fbatches, mm/swap.c); until then nobody who looks for pages finds them.
+  void drain();
   Lru lru(PageId page) const { return states_[page].lru; }
   void prefetch(PageId page) const { __builtin_prefetch(&states_[page], 1); }  // it will be looked at
 
@@ -48,8 +52,7 @@ class LruLists {
     State& state = states_[page];
     take(page);
     state.lru = to;
-    lists_[index(to)].push_newest(page);
-    pages_[index(to)] += state.pages;
+    put(page);
     if (is_active(to)) age_ += state.pages;  // move_folios_to_lru()
   }
   void move_to_oldest(PageId page) {
@@ -87,6 +90,7 @@ class LruLists {
     std::uint32_t pages = 1;  // of the folio
     Lru lru = Lru::inactive_anon;
     bool listed = false;
+    bool waiting = false;       // in the batch
     bool referenced = false;    // PG_referenced
     bool working_set = false;   // PG_workingset: was active; kept in the shadow entry
   };
@@ -97,12 +101,24 @@ class LruLists {
   static std::size_t index(Lru lru) { return static_cast<std::size_t>(lru); }
   const PageList& list(Lru lru) const { return lists_[index(lru)]; }
 
+  void put(PageId page) {
+    State& state = states_[page];
+    state.waiting = false;
+    lists_[index(state.lru)].push_newest(page);
+    pages_[index(state.lru)] += state.pages;
+  }
   void take(PageId page) {
-    const State& state = states_[page];
+    State& state = states_[page];
+    if (state.waiting) {
+      std::erase(batch_, page);
+      state.waiting = false;
+      return;
+    }
     lists_[index(state.lru)].remove(page);
     pages_[index(state.lru)] -= state.pages;
   }
 
+  std::vector<PageId> batch_;
   PageLinks links_;
   std::array<PageList, kLrus> lists_{PageList(links_), PageList(links_), PageList(links_), PageList(links_)};
   std::array<std::uint64_t, kLrus> pages_{};  // on each list

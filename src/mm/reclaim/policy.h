@@ -74,6 +74,7 @@ class Evictor {
   // The same for a page that must go at once: a write is accounted, and nobody waits for it. Freed or kept.
   virtual Eviction evict_now(PageId page) = 0;
   virtual bool writing(PageId page) const = 0;
+  virtual bool reading(PageId) const { return false; }  // its contents are not there yet: it is locked
   virtual void wait_written(PageId page) = 0;  // time goes by until it is
   virtual void settle() {}                     // reports (on_written) what the device has done by now
   virtual bool can_swap() const = 0;           // a slot is left
@@ -123,6 +124,8 @@ class Policy {
   virtual void on_statistics() {}
   // read(2) or write(2) touched it, or a process that had accessed it unmapped it: folio_mark_accessed().
   virtual void on_mark_accessed(PageId) {}
+  // lru_add_drain(): pages that were inserted and not yet put on a list.
+  virtual void drain() {}
   // folio_test_workingset(): it was active before it went, or before it grew old.
   virtual bool in_working_set(PageId) const { return false; }
   // Policies of variable size (working set, PFF): a page that leaves although there is room. Asked after each reference until

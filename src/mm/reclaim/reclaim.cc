@@ -52,7 +52,7 @@ bool Reclaim::charge(std::uint64_t pages) {
     run_until(clock_.now_ns());
     policy_->reclaim(std::max(pages, kBatch), *this);
     enough = limit_.charge(pages);
-    if (!enough && pages == 1 && !writes_.empty()) wait_written(writes_.front().page);
+    if (!enough && pages == 1 && !config_.settings.group_waits && !writes_.empty()) wait_written(writes_.front().page);
   }
   statistics_.stalled_ns += clock_.now_ns() - from_ns;
   if (!enough && pages == 1) statistics_.out_of_memory = true;

@@ -65,6 +65,7 @@ class Reclaim final : public FrameObserver, public PageView, public Evictor {
   void on_forgotten(std::uint32_t page) override;
   void on_marked_accessed(Pfn pfn) override;
   bool in_working_set(Pfn pfn) const override;
+  void on_read_begun() override { policy_->drain(); }
   // --- PageView ---
   bool test_and_clear_accessed(PageId page) override { return accessed_entries(page) > 0; }
   unsigned accessed_entries(PageId page) override;
@@ -78,6 +79,7 @@ class Reclaim final : public FrameObserver, public PageView, public Evictor {
   Eviction evict(PageId page) override { return evict(page, true); }
   Eviction evict_now(PageId page) override { return evict(page, false); }
   bool writing(PageId page) const override { return frames_.at(frame_of_[page]).writing; }
+  bool reading(PageId page) const override { return frames_.at(frame_of_[page]).reading; }
   void wait_written(PageId page) override;
   void settle() override { run_until(clock_.now_ns()); }
   bool can_swap() const override;

@@ -22,7 +22,7 @@ struct LimitSettings {
   mm::DeviceModel device;
   unsigned swappiness = 60;
   bool cgroup_v1 = true;                // reclaim waits for pages being written
-  std::uint64_t kernel_pages = 64;      // charged to the group beside page tables: stacks, slabs (linux-mm: 0.2 to 0.4 MiB)
+  std::uint64_t kernel_pages = 8;       // charged to the group beside page tables: slabs, 20 to 30 KiB a process
   std::uint32_t read_ahead_pages = 32;  // of files: queue/read_ahead_kb
   // Files that are in the page cache before the program begins, charged to somebody else, and stay there: no reads, no room taken. What
   // packages installed is, where other programs run; what the program works on is not. Patterns of fnmatch(3).

@@ -31,9 +31,10 @@ class LinuxTwoList final : public Policy {
   void on_mark_accessed(PageId page) override { lists_.mark_accessed(page); }
   // folio_rotate_reclaimable(): what was written goes first.
   void on_written(PageId page) override {
-    if (lists_.listed(page) && !is_active(lists_.lru(page))) lists_.move_to_oldest(page);
+    if (lists_.listed(page) && !lists_.waiting(page) && !is_active(lists_.lru(page))) lists_.move_to_oldest(page);
   }
   bool in_working_set(PageId page) const override { return lists_.in_working_set(page); }
+  void drain() override { lists_.drain(); }
   void on_statistics() override { lists_.publish(); }
   std::uint64_t reclaim(std::uint64_t pages, Evictor& evictor) override;
   PageId pick_victim() override;
@@ -171,6 +172,7 @@ std::uint64_t LinuxTwoList::shrink_inactive(Scan& scan, PageKind kind, std::uint
   const Lru inactive = lru_of(kind, false);
   const Lru active = lru_of(kind, true);
   scan.evictor.settle();
+  lists_.drain();
   const std::uint64_t looks = std::min(pages, lists_.size(inactive));
   prefetch_oldest(inactive, looks);
   std::uint64_t freed = 0, written = 0;
@@ -179,6 +181,10 @@ std::uint64_t LinuxTwoList::shrink_inactive(Scan& scan, PageKind kind, std::uint
     const PageId page = lists_.oldest(inactive);
     const std::uint64_t pages_of_folio = lists_.pages(page);
     looked_at += pages_of_folio;
+    if (scan.evictor.reading(page)) {
+      lists_.move(page, inactive);
+      continue;
+    }
     if (view_.locked(page)) {
       lists_.move(page, active);
       continue;
@@ -226,6 +232,7 @@ void LinuxTwoList::prefetch_oldest(Lru lru, std::uint64_t pages) const {
 // Accessed or not, they go to the inactive list; only code that ran stays.
 void LinuxTwoList::shrink_active(PageKind kind, std::uint64_t pages) {
   const Lru active = lru_of(kind, true);
+  lists_.drain();
   const std::uint64_t looks = std::min(pages, lists_.size(active));
   prefetch_oldest(active, looks);
   std::uint64_t rotated = 0;
@@ -265,6 +272,7 @@ PageId LinuxTwoList::pick_victim() {
     if (lists_.listed(page)) return page;
   }
   Picker picker(picked_);
+  lists_.drain();
   while (picked_.empty()) reclaim(1, picker);
   const PageId page = picked_.front();
   picked_.pop_front();
