@@ -70,7 +70,7 @@ def policies(directory):
         row = answer["limits"][0]
         check(row["major_faults"] > 0 and not row["out_of_memory"] and row["peak_bytes"] <= 3 << 20, f"the twin with policy {policy} holds its limit")
     for device in ("nvme", "hdd", "zram"):
-        check(limits(file, "--limit", "3mb", "--device", device, "--compare", "none")["limits"][0]["major_faults"] > 0, f"on {device}")
+        check(limits(file, "--limit", "3mb", "--device", device, "--cgroup-v1", "--compare", "none")["limits"][0]["major_faults"] > 0, f"on {device}")
 
 
 def bad_input(directory):

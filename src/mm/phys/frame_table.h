@@ -39,7 +39,7 @@ struct Frame {
   bool exclusive = false;
   bool swap_cache = false;       // use anonymous: `index` is the swap slot that holds or will hold its contents
   bool modified = false;         // use anonymous: contents that no swap slot has (PG_dirty); entries may know of more
-  bool read_ahead = false;       // brought in beside the page that was asked for, and not touched yet (PG_readahead)
+  bool read_ahead = false;       // brought in beside the page that was asked for, and not touched yet (PG_readahead); or, while it is written, to be taken next (PG_reclaim)
   bool elsewhere = false;        // charged to another group: page replacement knows nothing of it
   bool writing = false;          // on its way to the device (PG_writeback)
   bool reading = false;          // on its way from it (PG_locked)

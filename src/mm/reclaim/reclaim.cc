@@ -245,6 +245,7 @@ bool Reclaim::start_write(PageId page, Pfn pfn, bool waits) {
   const std::uint64_t done_ns = swap_ != nullptr ? swap_->device().write(clock_.now_ns(), 1) : clock_.now_ns();
   if (!waits || done_ns <= clock_.now_ns()) return false;
   frames_.at(pfn).writing = true;
+  frames_.at(pfn).read_ahead = true;  // PG_reclaim, which is the same bit as PG_readahead
   writes_.push_back({done_ns, pfn, page});
   return true;
 }
@@ -253,6 +254,8 @@ void Reclaim::finish(const Write& write) {
   Frame& frame = frames_.at(write.pfn);
   if (frame.page != write.page || !frame.writing) return;  // the page is gone, and with it the need to write it
   frame.writing = false;
+  if (!frame.read_ahead) return;  // folio_end_writeback(): a fault met it meanwhile, and took the bit for one of read-ahead
+  frame.read_ahead = false;
   policy_->on_written(write.page);
 }
 

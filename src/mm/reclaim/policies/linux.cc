@@ -29,9 +29,11 @@ class LinuxTwoList final : public Policy {
   void on_remove(PageId page, Removal why) override { why == Removal::evicted ? lists_.evict(page) : lists_.forget(page); }
   void on_forget(PageId page) override { lists_.forget(page); }
   void on_mark_accessed(PageId page) override { lists_.mark_accessed(page); }
-  // folio_rotate_reclaimable(): what was written goes first.
+  // folio_rotate_reclaimable(), lru_move_tail(): what was written goes first, active or not.
   void on_written(PageId page) override {
-    if (lists_.listed(page) && !lists_.waiting(page) && !is_active(lists_.lru(page))) lists_.move_to_oldest(page);
+    if (!lists_.listed(page) || lists_.waiting(page)) return;
+    if (is_active(lists_.lru(page))) lists_.move(page, lru_of(kind_of(lists_.lru(page)), false));
+    lists_.move_to_oldest(page);
   }
   bool in_working_set(PageId page) const override { return lists_.in_working_set(page); }
   void drain() override { lists_.drain(); }
