@@ -156,8 +156,8 @@ constexpr Pattern kPatterns[] = {
     {"zipf-read-mostly", false, 128 * kMiB, 0, zipf_read_mostly},
     {"phases", false, 160 * kMiB, 0, phases},
     {"stretches", false, 160 * kMiB, 0, stretches},
-    {"file-and-anonymous", false, 160 * kMiB, 128 * kMiB, file_and_anonymous},
-    {"file-read-loop", false, 128 * kMiB, 96 * kMiB, file_read_loop},
+    {"file-and-anonymous", true, 160 * kMiB, 128 * kMiB, file_and_anonymous},
+    {"file-read-loop", true, 128 * kMiB, 96 * kMiB, file_read_loop},
     {"fork-snapshot", false, 160 * kMiB, 0, fork_snapshot},
     {"churn", false, 70 * kMiB, 0, churn},
 };
