@@ -1,16 +1,12 @@
 """The table of bench/limits: what was predicted, what was measured, and how far apart they are."""
-import statistics
 from dataclasses import dataclass
+from statistics import median
 
 FEW = 100  # below so many major faults a relative error says nothing: faults are compared
 
 
-def middle(values):
-    return statistics.median(values)
-
-
 def brackets(values):
-    return f"{middle(values):,.0f} ({min(values):,}–{max(values):,})"
+    return f"{median(values):,.0f} ({min(values):,}–{max(values):,})"
 
 
 @dataclass
@@ -32,16 +28,20 @@ class Row:
         return all(self.both("major_faults"))
 
     def error(self, key):
-        predicted, measured = map(middle, self.both(key))
+        predicted, measured = map(median, self.both(key))
         return (predicted - measured) / max(measured, 1) * 100
 
+    def faults_off(self):
+        predicted, measured = map(median, self.both("major_faults"))
+        return predicted - measured
+
     def few(self):
-        predicted, measured = map(middle, self.both("major_faults"))
+        predicted, measured = map(median, self.both("major_faults"))
         return max(predicted, measured) < FEW
 
     def inside(self):
         predicted, measured = self.both("major_faults")
-        return min(measured) <= middle(predicted) <= max(measured)
+        return min(measured) <= median(predicted) <= max(measured)
 
     def meets(self):
         predicted, measured = self.both("major_faults")
@@ -56,9 +56,8 @@ class Row:
     def text(self):
         cells = [f"{self.name} ({self.kind})", f"{self.limit >> 20} MiB", self.side("predicted", "major_faults"), self.side("measured", "major_faults")]
         if self.compared():
-            few = f"{middle(self.values('predicted', 'major_faults')) - middle(self.values('measured', 'major_faults')):+.0f} faults"
-            cells += [few if self.few() else f"{self.error('major_faults'):+.1f} %", "inside" if self.inside() else "meets" if self.meets() else "",
-                      f"{middle(self.values('predicted', 'minor_faults')):,.0f}, {middle(self.values('measured', 'minor_faults')):,.0f}", f"{self.error('minor_faults'):+.1f} %"]
+            cells += [f"{self.faults_off():+.0f} faults" if self.few() else f"{self.error('major_faults'):+.1f} %", "inside" if self.inside() else "meets" if self.meets() else "",
+                      f"{median(self.values('predicted', 'minor_faults')):,.0f}, {median(self.values('measured', 'minor_faults')):,.0f}", f"{self.error('minor_faults'):+.1f} %"]
         else:
             cells += [""] * 4
         return "| " + " | ".join(cells) + " |"
@@ -72,15 +71,15 @@ def say_rows(rows):
 def say_kind(name, rows):
     compared = [row for row in rows if row.compared()]
     many = [abs(row.error("major_faults")) for row in compared if not row.few()]
-    few = [abs(middle(row.values("predicted", "major_faults")) - middle(row.values("measured", "major_faults"))) for row in compared if row.few()]
+    few = [abs(row.faults_off()) for row in compared if row.few()]
     minor = [abs(row.error("minor_faults")) for row in compared]
     text = f"**{name}**: {len(rows)} rows"
     if many:
-        text += f"; major faults {middle(many):.1f} % median, {max(many):.1f} % worst, {sum(one > 15 for one in many)} above 15 %"
+        text += f"; major faults {median(many):.1f} % median, {max(many):.1f} % worst, {sum(one > 15 for one in many)} above 15 %"
     if few:
         text += f"; {len(few)} with fewer than {FEW} major faults, at most {max(few):.0f} faults off"
     if minor:
-        text += f"; minor faults {middle(minor):.1f} % median, {max(minor):.1f} % worst, {sum(one > 5 for one in minor)} above 5 %"
+        text += f"; minor faults {median(minor):.1f} % median, {max(minor):.1f} % worst, {sum(one > 5 for one in minor)} above 5 %"
     text += f"; {sum(row.inside() for row in compared)} inside the kernel's own spread, {sum(row.meets() for row in compared)} meet it"
     kills = [row for row in rows if None in row.predicted or None in row.measured]
     if kills:

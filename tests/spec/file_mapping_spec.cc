@@ -225,16 +225,16 @@ KernelAndTwin count_reads(TestFile& file, bool cold, int advice, std::uint64_t s
   twin.open(0, file);
   std::vector<std::uint64_t> pages;
   for (std::uint64_t i = 0; i < touches; ++i) pages.push_back(i * stride % 16384);
-  Counts counted[2];
-  for (Process* process : {static_cast<Process*>(&kernel), static_cast<Process*>(&twin)}) {
-    process->map_file(W, kBig, 1, kShared);
-    if (advice != 0) process->madvise(W, kBig, advice);
-    counted[process == &twin] = touch_all(*process, file, pages, cold && process == &kernel);
-  }
+  const auto count = [&](Process& process, bool settle) {
+    process.map_file(W, kBig, 1, kShared);
+    if (advice != 0) process.madvise(W, kBig, advice);
+    return touch_all(process, file, pages, settle);
+  };
+  const KernelAndTwin counted{.kernel = count(kernel, cold), .twin = count(twin, false)};
   twin.machine().check_invariants();
-  std::printf("%llu minor, %llu major\n", static_cast<unsigned long long>(counted[0].minor),
-              static_cast<unsigned long long>(counted[0].major));
-  return {counted[0], counted[1]};
+  std::printf("%llu minor, %llu major\n", static_cast<unsigned long long>(counted.kernel.minor),
+              static_cast<unsigned long long>(counted.kernel.major));
+  return counted;
 }
 
 // Where the device falls behind (others use it), a page of read-ahead is not there yet when it is touched, and the kernel counts one

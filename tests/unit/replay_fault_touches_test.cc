@@ -107,8 +107,8 @@ constexpr trace::ContentRun changed(std::uint32_t pages, std::uint8_t first, std
   return {.pages = pages, .first = first, .last = last, .changed = true, .compared = true, .zero = false, .cleared = false};
 }
 
-// The page was resident before the block was born, and what it held changed: eight lines of its first page.
-TEST(ReplayFaultTouches, ContentsTellOfPagesResidentBefore) {
+// Eight pages all touched by one site, then given to another, which leaves them like this. Its block is born with event 2.
+Program second_use_of_a_block(const std::vector<trace::ContentRun>& contents) {
   FakeRecording recording;
   const std::uint64_t block = kHeap + 0x1010;
   recording.malloc(8 * 4096, block).stack = 5;
@@ -116,8 +116,13 @@ TEST(ReplayFaultTouches, ContentsTellOfPagesResidentBefore) {
   recording.free(block);
   recording.malloc(8 * 4096, block).stack = 7;
   recording.free(block);
-  recording.contents({changed(1, 8, 15), same(8)});
-  const Program program = load(recording);
+  recording.contents(contents);
+  return load(recording);
+}
+
+// The page was resident before the block was born, and what it held changed: eight lines of its first page.
+TEST(ReplayFaultTouches, ContentsTellOfPagesResidentBefore) {
+  const Program program = second_use_of_a_block({changed(1, 8, 15), same(8)});
   std::vector<TimedTouch> second;
   for (const TimedTouch& touch : program.timed_touches)
     if (touch.event == 2) second.push_back(touch);
@@ -129,15 +134,7 @@ TEST(ReplayFaultTouches, ContentsTellOfPagesResidentBefore) {
 
 // Pages before one that changed may have been written again just the same: not told by contents. Those behind it were not touched.
 TEST(ReplayFaultTouches, WhatFillsABlockCameByItsBeginning) {
-  FakeRecording recording;
-  const std::uint64_t block = kHeap + 0x1010;
-  recording.malloc(8 * 4096, block).stack = 5;
-  for (std::uint64_t page = 0; page <= 8; ++page) fault(recording, recording.now_ns + 600 + page, block + page * 4096 - (page == 8 ? 16 : 0));
-  recording.free(block);
-  recording.malloc(8 * 4096, block).stack = 7;
-  recording.free(block);
-  recording.contents({same(3), changed(1, 0, 31), same(5)});
-  const Program program = load(recording);
+  const Program program = second_use_of_a_block({same(3), changed(1, 0, 31), same(5)});
   std::uint64_t told = 0, judged = 0, last = 0;
   for (const TimedTouch& touch : program.timed_touches) {
     if (touch.event != 2 || !touch.write) continue;
