@@ -61,6 +61,7 @@ FileTransfer OpenFile::read(std::uint64_t first, std::uint64_t pages) {
     last_read_ = std::min(folio.end(), end) - 1;
     at = last_read_ + 1;
   }
+  if (last_read_ != ~std::uint64_t{0}) read_ahead_.read_done(last_read_ + 1);
   done.pages_read = file.pages_added() - before;
   return done;
 }

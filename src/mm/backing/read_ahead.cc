@@ -19,6 +19,48 @@ std::uint64_t initial_size(std::uint64_t request, std::uint64_t max) {
   return max;
 }
 
+constexpr std::uint64_t kNodePages = 64;  // slots of a node of the page cache's tree (XA_CHUNK_SIZE)
+constexpr std::uint8_t kNodeOrder = 6;   // a folio of that order is one slot of a node above
+
+// Where a walk of the page cache's tree begins that is sent to a page inside a folio: at the folio's first slot, though it counts
+// from the page (xas_load(), lib/xarray.c). From there on what is looked at lags behind what is counted, as far as the node goes.
+std::uint64_t first_slot(const FileObject& file, std::uint64_t index) {
+  if (!file.cached(index)) return index;
+  const Folio folio = file.folio(index);
+  return folio.order < kNodeOrder ? folio.first : index;
+}
+bool in_upper_node(const FileObject& file, std::uint64_t index) { return file.cached(index) && file.folio(index).order >= kNodeOrder; }
+
+// page_cache_next_miss(): the first page from `index` on that is not cached, among `most`; behind them if all are.
+std::uint64_t next_miss(const FileObject& file, std::uint64_t index, std::uint64_t most) {
+  std::uint64_t slot = first_slot(file, index);
+  for (std::uint64_t at = index; at < index + most;) {
+    if (!file.cached(slot)) return at;
+    ++at;
+    slot = slot % kNodePages == kNodePages - 1 || in_upper_node(file, slot) ? at : slot + 1;
+  }
+  return index + most;
+}
+
+// page_cache_prev_miss(): how many pages up to `index` are cached, of `most`.
+std::uint64_t cached_before(const FileObject& file, std::uint64_t index, std::uint64_t most) {
+  std::uint64_t slot = first_slot(file, index);
+  for (std::uint64_t count = 0; count < most; ++count) {
+    if (!file.cached(slot)) return count;
+    if (count == index) return index + 1;
+    const std::uint64_t next = index - count - 1;
+    if (slot == 0) return count + 1;  // the tree's beginning
+    if (in_upper_node(file, slot)) {
+      slot = next;
+    } else if (slot % kNodePages == 0) {  // the place in the node before is that of the page that is counted
+      slot = slot - kNodePages + next % kNodePages;
+    } else {
+      --slot;
+    }
+  }
+  return most;
+}
+
 std::uint8_t floor_log2(std::uint64_t n) { return static_cast<std::uint8_t>(std::bit_width(n) - 1); }
 
 }  // namespace
@@ -83,11 +125,10 @@ void ReadAhead::read(FileObject& file, std::uint64_t index, std::uint64_t pages)
   if (limits_.window_pages != 0) {
     if (!file.cached(index)) {
       sync(file, index, pages);
-    } else if (file.folio(index).marker) {
-      async(file, index, pages);
+    } else if (const Folio met = file.folio(index); met.marker) {
+      async(file, met.first, index + pages - met.first);  // filemap_readahead() asks from the folio on, a fault from its page
     }
   }
-  previous_ = file.cached(index) ? std::min(file.folio(index).end(), index + pages) - 1 : index;
 }
 
 // page_cache_sync_ra(). A fault never moves the position of the last read(2). A miss right behind it is sequential.
@@ -98,8 +139,7 @@ void ReadAhead::sync(FileObject& file, std::uint64_t index, std::uint64_t reques
     size_ = initial_size(request, max);
     async_size_ = size_ > request ? size_ - request : size_ / 2;
   } else {
-    std::uint64_t contiguous = 0;  // cached pages right before this one
-    while (contiguous < max && contiguous < index && file.cached(index - 1 - contiguous)) ++contiguous;
+    std::uint64_t contiguous = cached_before(file, index - 1, max);
     if (contiguous <= request) {
       read_pages(file, index, request, 0);
       return;
@@ -124,8 +164,7 @@ void ReadAhead::async(FileObject& file, std::uint64_t index, std::uint64_t reque
     size_ = std::max(size_, next_size(max));
   } else {
     // A marker of someone else's window: go on behind what is cached.
-    std::uint64_t next = index + 1;
-    while (next - (index + 1) < max && file.cached(next)) ++next;
+    const std::uint64_t next = next_miss(file, index + 1, max);
     if (next - index > max) return;
     start_ = next;
     size_ = next - index + request;

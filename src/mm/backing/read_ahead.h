@@ -36,6 +36,8 @@ class ReadAhead {
   bool hit(FileObject& file, std::uint64_t index, const ReadPattern& pattern);
   // read(2) wants pages [index, index + pages), or what is left of them. Reads what is due: perhaps nothing.
   void read(FileObject& file, std::uint64_t index, std::uint64_t pages);
+  // The whole read(2) is done; it ended before that page. What is due for its later pages was decided by where the one before it ended.
+  void read_done(std::uint64_t end) { previous_ = end; }
   // posix_fadvise(WILLNEED), madvise(MADV_WILLNEED), readahead(2).
   void will_need(FileObject& file, std::uint64_t index, std::uint64_t pages);
   // Pages that faults mapped without asking for them count as hits.
@@ -56,7 +58,7 @@ class ReadAhead {
   std::uint64_t size_ = 0;        // pages
   std::uint64_t async_size_ = 0;  // reaching the last async_size pages starts the next one
   std::uint8_t order_ = 0;        // folio order wished for
-  std::uint64_t previous_ = ~std::uint64_t{0};  // page the last read(2) ended in (prev_pos); none yet: before the file
+  std::uint64_t previous_ = ~std::uint64_t{0};  // page the last read(2) ended before (prev_pos); none yet: before the file
   std::uint32_t mmap_miss_ = 0;   // faults that missed, less those that hit
 };
 

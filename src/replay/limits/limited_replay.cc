@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "mm/backing/open_file.h"
+#include "replay/limits/mapping_places.h"
 
 namespace faultline::replay {
 
@@ -62,28 +63,28 @@ class LimitedReplay {
   bool step(const ReferenceEvent& event) {
     if (event.process >= processes_.size() || processes_[event.process] == 0) return true;  // of a process that is gone
     mm::Process& process = machine_->process(processes_[event.process]);
-    const VirtAddr address = base_of(Vpn(source_.has_mappings() ? event.page : placed(event.page)));
-    const ByteCount length(event.pages << kPageShift);
+    const VirtAddr address = base_of(Vpn(source_.has_mappings() ? places_[event.process].place(event.page) : placed(event.page)));
     switch (event.kind) {
       case ReferenceKind::read:
       case ReferenceKind::execute: return touch(process, address, false);
       case ReferenceKind::write: return touch(process, address, true);
       case ReferenceKind::map: map(process, event); return true;
-      case ReferenceKind::unmap:
-        (void)process.run([&](mm::AddressSpace& space) { return space.munmap(address, length); });
-        return true;
+      case ReferenceKind::unmap: unmap(process, event); return true;
       case ReferenceKind::discard:
-        (void)process.run([&](mm::AddressSpace& space) { return space.madvise(address, length, mm::Madvice::dont_need); });
+        for_each_run(process, event, [&](mm::AddressSpace& space, VirtAddr at, ByteCount length) { return space.madvise(at, length, mm::Madvice::dont_need); });
         return true;
       case ReferenceKind::protect:
-        (void)process.run([&](mm::AddressSpace& space) { return space.mprotect(address, length, mm::Prot{event.protection}); });
+        for_each_run(process, event, [&](mm::AddressSpace& space, VirtAddr at, ByteCount length) { return space.mprotect(at, length, mm::Prot{event.protection}); });
         return true;
       case ReferenceKind::file_read:
       case ReferenceKind::file_write: return transfer(event);
-      case ReferenceKind::fork: return fork(process.pid(), static_cast<std::uint32_t>(event.pages));
+      case ReferenceKind::fork: return fork(event.process, static_cast<std::uint32_t>(event.pages));
       case ReferenceKind::exit: exit(event.process); return true;
       case ReferenceKind::move: {
+        const ByteCount length(event.pages << kPageShift);
         const mm::MremapArguments moved{address, length, length, mm::kRemapMayMove | mm::kRemapFixed, base_of(Vpn(event.file_page))};
+        places_[event.process].unmap(event.file_page, event.pages);
+        places_[event.process].unmap(event.page, event.pages);
         last_ = nullptr;
         (void)process.run([&](mm::AddressSpace& space) { return space.mremap(moved); });
         return true;
@@ -170,9 +171,28 @@ class LimitedReplay {
                        [&](const std::string& pattern) { return fnmatch(pattern.c_str(), path.c_str(), 0) == 0; });
   }
 
+  // [event.page, + event.pages) of the stream, in the runs they have in the machine.
+  template <typename Call>
+  void for_each_run(mm::Process& process, const ReferenceEvent& event, Call&& call) {
+    places_[event.process].for_each_run(event.page, event.pages, [&](std::uint64_t first, std::uint64_t pages) {
+      (void)process.run([&](mm::AddressSpace& space) { return call(space, base_of(Vpn(first)), ByteCount(pages << kPageShift)); });
+    });
+  }
+
+  void unmap(mm::Process& process, const ReferenceEvent& event) {
+    for_each_run(process, event, [](mm::AddressSpace& space, VirtAddr at, ByteCount length) { return space.munmap(at, length); });
+    places_[event.process].unmap(event.page, event.pages);
+  }
+
   void map(mm::Process& process, const ReferenceEvent& event) {
+    MappingPlaces& places = places_[event.process];
+    if (event.file == trace::kNoFile) {
+      places.map_anonymous(event.page, event.pages);
+    } else {
+      places.map_file(event.page, event.pages, event.file, event.file_page);
+    }
     mm::MmapArguments arguments;
-    arguments.address = base_of(Vpn(event.page));
+    arguments.address = base_of(Vpn(places.place(event.page)));
     arguments.length = ByteCount(event.pages << kPageShift);
     arguments.prot = mm::Prot{event.protection};
     arguments.flags = mm::kMapFixed | mm::kMapNoReserve | (event.shared ? mm::kMapShared : mm::kMapPrivate);
@@ -208,11 +228,15 @@ class LimitedReplay {
     return done.enough_memory || killed(fmt::format("reading or writing page {} of file {}", event.page, event.file));
   }
 
-  bool fork(mm::Pid parent, std::uint32_t child) {
-    const auto made = machine_->fork(parent);
-    if (!made) return killed(fmt::format("fork of process {}", parent));
-    if (child >= processes_.size()) processes_.resize(child + std::size_t{1}, 0);
+  bool fork(std::uint32_t parent, std::uint32_t child) {
+    const auto made = machine_->fork(processes_[parent]);
+    if (!made) return killed(fmt::format("fork of process {}", processes_[parent]));
+    if (child >= processes_.size()) {
+      processes_.resize(child + std::size_t{1}, 0);
+      places_.resize(processes_.size());
+    }
     processes_[child] = *made;
+    places_[child] = places_[parent];
     return true;
   }
 
@@ -254,6 +278,7 @@ class LimitedReplay {
   LimitSettings settings_;
   std::unique_ptr<mm::Machine> machine_;
   std::vector<mm::Pid> processes_;  // by the stream's number; 0: gone
+  std::vector<MappingPlaces> places_ = std::vector<MappingPlaces>(1);  // by the same number
   std::unordered_map<std::uint32_t, mm::OpenFile*> files_;
   std::unordered_map<const mm::FileObject*, std::string> path_of_;
   std::map<std::string, MappingFaults> mappings_;
