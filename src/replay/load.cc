@@ -396,10 +396,12 @@ class Loader {
                             .live_chunks = live_chunks,
                             .recorder_ranges = process_.recorder_ranges,
                             .heap = heap,
+                            .exit_report_ns = process_.exit_seen ? process_.exit_report_ns : 0,
                             .residency = &residency,
                             .time_unit_ns = program_.time_unit_ns};
     program_.rest = rest_timeline(rest);
     program_.borrowed = borrowed_by_recorder(rest);
+    program_.late = late_pages(rest);
   }
 };
 

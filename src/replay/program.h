@@ -112,6 +112,11 @@ struct Borrowed {
   std::uint64_t faults = 0, pages = 0;
 };
 
+// The other way round: pages that came in after the process had told what it holds: see rest.h.
+struct Late {
+  std::uint64_t pages = 0;
+};
+
 // What the kernel was seen to do. Faults of the recorder's own mappings are in none of them.
 struct Observed {
   bool faults = false;         // fault events exist: the split below means something
@@ -145,6 +150,7 @@ struct Program {
   std::vector<ChildLife> children;              // by birth
   std::vector<RestStep> rest;                   // by time
   Borrowed borrowed;
+  Late late;
   std::vector<ThreadUse> threads;
   std::uint32_t arenas = 1;                     // recorded, the main one included
   std::uint32_t slots = 0;                      // size of the table of live blocks

@@ -386,6 +386,8 @@ class Replay {
     if (timed_) {  // without the recorder
       p.rest_minor -= std::min(p.rest_minor, program_.borrowed.faults);
       for (std::uint64_t* bytes : {&p.rss_peak_bytes, &p.rss_end_bytes}) *bytes -= std::min(*bytes, program_.borrowed.pages << kPageShift);
+      p.rss_end_bytes += program_.late.pages << kPageShift;
+      p.rss_peak_bytes = std::max(p.rss_peak_bytes, p.rss_end_bytes);
     }
     p.failed = failed_;
     for (std::size_t ground = 0; ground < kGrounds; ++ground) {

@@ -3,15 +3,18 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 namespace faultline::replay {
 namespace {
 
 constexpr std::uint64_t kMadvDontNeed = 4;
 constexpr std::uint64_t kMapFixed = 0x10;
+constexpr std::uint64_t kWindow = 16 * kPageSize;  // fault_around_bytes: a read fault on a file maps what is cached of this window
 
 struct Page {
   std::uint64_t time_ns = 0;
+  bool write = false;
 };
 
 struct Step {
@@ -61,19 +64,53 @@ double rest_pages_of(const Mapping& mapping, const RestInput& input) {
   return std::max(0.0, pages);
 }
 
+bool from_recorder(const trace::FaultEvent& fault, const RestInput& input) {
+  return std::any_of(input.recorder_ranges.begin(), input.recorder_ranges.end(),
+                     [&](const auto& range) { return range.first <= fault.ip && fault.ip < range.second; });
+}
+
+// Pages of the mapping that a fault in it brings in.
+std::uint64_t pages_around(const std::uint64_t address, const Mapping& mapping) {
+  const std::uint64_t window = address / kWindow * kWindow;
+  return overlap(mapping.start, mapping.end, window, window + kWindow) >> kPageShift;
+}
+
+// A mapping's pages at the end, over the faults in it until then, as they brought them in: the first in a window of a file all of it.
+void spread(double pages, const Mapping& mapping, const std::map<std::uint64_t, Page>& live, const RestInput& input, std::vector<Step>& steps) {
+  std::vector<Step> faults;
+  std::uint64_t last_window = 0;  // its step is faults[of_window]
+  std::size_t of_window = 0;
+  double all = 0;
+  for (auto at = live.lower_bound(mapping.start); at != live.end() && at->first < mapping.end; ++at) {
+    if (input.exit_report_ns != 0 && at->second.time_ns > input.exit_report_ns) continue;
+    Step fault{at->second.time_ns, 1};
+    if (mapping.name.starts_with('/') && !at->second.write) {
+      const std::uint64_t window = at->first / kWindow * kWindow;
+      if (window == last_window) {
+        faults[of_window].time_ns = std::min(faults[of_window].time_ns, fault.time_ns);
+        continue;
+      }
+      last_window = window;
+      of_window = faults.size();
+      fault.pages = static_cast<double>(pages_around(at->first, mapping));
+    }
+    faults.push_back(fault);
+    all += fault.pages;
+  }
+  if (faults.empty()) steps.push_back({0, pages});
+  for (const Step& fault : faults) steps.push_back({fault.time_ns, pages * fault.pages / all});
+}
+
 }  // namespace
 
 Borrowed borrowed_by_recorder(const RestInput& input) {
-  constexpr std::uint64_t kWindow = 16 * kPageSize;  // fault_around_bytes
   Borrowed borrowed;
   for (std::size_t i = 0; i < input.faults.size(); ++i) {
     const trace::FaultEvent& fault = input.faults[i];
-    auto of_recorder = [&](const auto& range) { return range.first <= fault.ip && fault.ip < range.second; };
-    if (input.areas[i] != FaultArea::rest || std::none_of(input.recorder_ranges.begin(), input.recorder_ranges.end(), of_recorder)) continue;
+    if (input.areas[i] != FaultArea::rest || !from_recorder(fault, input)) continue;
     for (const Mapping& mapping : input.exit_mappings) {
       if (fault.address < mapping.start || fault.address >= mapping.end || !mapping.name.starts_with('/')) continue;
-      const std::uint64_t window = fault.address / kWindow * kWindow;
-      borrowed.pages += overlap(mapping.start, mapping.end, window, window + kWindow) >> kPageShift;
+      borrowed.pages += pages_around(fault.address, mapping);
       ++borrowed.faults;
     }
   }
@@ -81,6 +118,22 @@ Borrowed borrowed_by_recorder(const RestInput& input) {
   // the tuning programs of bench/whatif.
   borrowed.pages /= 2;
   return borrowed;
+}
+
+Late late_pages(const RestInput& input) {
+  Late late;
+  if (input.exit_report_ns == 0) return late;
+  std::set<std::uint64_t> seen;
+  for (std::size_t i = 0; i < input.faults.size(); ++i) {
+    const trace::FaultEvent& fault = input.faults[i];
+    if (fault.time_ns <= input.exit_report_ns || input.areas[i] != FaultArea::rest || from_recorder(fault, input)) continue;
+    for (const Mapping& mapping : input.exit_mappings) {
+      if (fault.address < mapping.start || fault.address >= mapping.end) continue;
+      const bool around = mapping.name.starts_with('/') && fault.access != trace::FaultAccess::write;
+      if (seen.insert(around ? fault.address / kWindow * kWindow : page_floor(fault.address)).second) late.pages += around ? pages_around(fault.address, mapping) : 1;
+    }
+  }
+  return late;
 }
 
 std::vector<RestStep> rest_timeline(const RestInput& input) {
@@ -97,7 +150,7 @@ std::vector<RestStep> rest_timeline(const RestInput& input) {
   for (std::size_t i = 0; i < input.faults.size(); ++i) {
     const trace::FaultEvent& fault = input.faults[i];
     while (next_call < input.calls.size() && input.calls[next_call].begin_ns <= fault.time_ns) apply_call(input.calls[next_call++]);
-    if (input.areas[i] == FaultArea::rest) live.try_emplace(page_floor(fault.address), Page{fault.time_ns});
+    if (input.areas[i] == FaultArea::rest) live.try_emplace(page_floor(fault.address), Page{fault.time_ns, fault.access == trace::FaultAccess::write});
   }
   while (next_call < input.calls.size()) apply_call(input.calls[next_call++]);
 
@@ -108,14 +161,10 @@ std::vector<RestStep> rest_timeline(const RestInput& input) {
   for (const Mapping& mapping : input.exit_mappings) {
     if (overlap(mapping.start, mapping.end, input.heap.start, input.heap.end) != 0) continue;
     const double pages = rest_pages_of(mapping, input);
-    const auto first = live.lower_bound(mapping.start), last = live.lower_bound(mapping.end);
-    const auto faults = static_cast<double>(std::distance(first, last));
     if (pages < 0) {
       one_each(mapping.start, mapping.end);
-    } else if (faults == 0) {
-      steps.push_back({0, pages});
     } else {
-      for (auto at = first; at != last; ++at) steps.push_back({at->second.time_ns, pages / faults});
+      spread(pages, mapping, live, input, steps);
     }
   }
 

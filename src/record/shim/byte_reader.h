@@ -1,4 +1,5 @@
 // Reads .eh_frame bytes; every read is checked against the end of the segment. After a bad read ok() is false and values are 0.
+// Positions are those of the object's image; the bytes themselves lie `aside` further (file_view.h).
 #pragma once
 
 #include <cstdint>
@@ -7,11 +8,12 @@ namespace faultline::shim {
 
 class ByteReader {
  public:
-  ByteReader(std::uint64_t at, std::uint64_t end) : at_(at), end_(end) {}
+  ByteReader(std::uint64_t at, std::uint64_t end, std::uint64_t aside = 0) : at_(at), end_(end), aside_(aside) {}
 
   bool ok() const { return ok_; }
   std::uint64_t at() const { return at_; }
   std::uint64_t end() const { return end_; }
+  std::uint64_t place() const { return at_ + aside_; }  // where the next byte is read
   bool done() const { return !ok_ || at_ >= end_; }
 
   template <typename T>
@@ -21,7 +23,7 @@ class ByteReader {
       return 0;
     }
     T value;
-    __builtin_memcpy(&value, reinterpret_cast<const void*>(at_), sizeof(T));
+    __builtin_memcpy(&value, reinterpret_cast<const void*>(at_ + aside_), sizeof(T));
     at_ += sizeof(T);
     return value;
   }
@@ -85,7 +87,7 @@ class ByteReader {
   }
 
  private:
-  std::uint64_t at_, end_;
+  std::uint64_t at_, end_, aside_;
   bool ok_ = true;
 };
 

@@ -37,7 +37,7 @@ struct Interpreter {
 };
 
 bool Interpreter::run(std::uint64_t at, std::uint64_t end) {
-  ByteReader reader(at, end);
+  ByteReader reader(at, end, description.aside);
   while (!reader.done()) {
     const std::uint8_t opcode = reader.fixed<std::uint8_t>();
     const std::uint64_t operand = opcode & 0x3f;
@@ -94,7 +94,7 @@ bool Interpreter::extended(std::uint8_t opcode, ByteReader& reader) {
     case 0x0f: {  // DW_CFA_def_cfa_expression
       const std::uint64_t length = reader.uleb();
       row.cfa_is_expression = true;
-      row.cfa_value = static_cast<std::int64_t>(reader.at());
+      row.cfa_value = static_cast<std::int64_t>(reader.place());
       row.expression_length = static_cast<std::uint32_t>(length);
       reader.skip(length);
       return true;
@@ -104,7 +104,7 @@ bool Interpreter::extended(std::uint8_t opcode, ByteReader& reader) {
       const std::uint64_t reg = reader.uleb();
       const std::uint64_t length = reader.uleb();
       set_rule(reg, {opcode == 0x10 ? RuleKind::expression : RuleKind::value_expression, static_cast<std::uint32_t>(length),
-                     static_cast<std::int64_t>(reader.at())});
+                     static_cast<std::int64_t>(reader.place())});
       reader.skip(length);
       return true;
     }

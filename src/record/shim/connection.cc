@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "record/shim/environment.h"
+#include "record/shim/process.h"
 #include "record/shim/raw_syscall.h"
 #include "record/shim/text.h"
 
@@ -66,7 +67,7 @@ wire::SegmentHeader* connect_to_recorder(bool forked_without_exec, wire::Welcome
   raw_close(socket);
   wire::SegmentHeader* segment = nullptr;
   if (memory >= 0 && sane(welcome)) {
-    const long at = raw_syscall(SYS_mmap, 0, static_cast<long>(welcome.segment_bytes), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+    const long at = map_aside(welcome.segment_bytes, MAP_SHARED, memory);
     if (!failed(at)) segment = reinterpret_cast<wire::SegmentHeader*>(at);
   }
   if (memory >= 0) raw_close(memory);

@@ -5,6 +5,7 @@
 #include <link.h>
 
 #include "record/shim/byte_reader.h"
+#include "record/shim/file_view.h"
 #include "record/shim/real_functions.h"
 
 namespace faultline::shim {
@@ -18,6 +19,7 @@ void set_bounds(CodeObject& object, const ElfW(Phdr) * headers, unsigned count) 
     if (p.p_type == PT_LOAD && object.hdr >= start && object.hdr < start + p.p_filesz) {
       object.data_start = start;
       object.data_end = start + p.p_filesz;
+      object.data_offset = p.p_offset;
     }
   }
 }
@@ -45,7 +47,7 @@ int visit_object(dl_phdr_info* info, std::size_t, void* argument) {
     if (p.p_type == PT_GNU_EH_FRAME) hdr = start;
   }
   if (!inside) return 0;
-  *search.object = {low, high, hdr, 0, 0, info->dlpi_addr, info->dlpi_name};
+  *search.object = {low, high, hdr, 0, 0, 0, info->dlpi_addr, info->dlpi_name};
   set_bounds(*search.object, info->dlpi_phdr, info->dlpi_phnum);
   search.found = true;
   return 1;
@@ -82,7 +84,8 @@ bool find_code_object(std::uint64_t pc, CodeObject& object) {
 
 bool find_frame_description(const CodeObject& object, std::uint64_t pc, FrameDescription& description) {
   if (object.hdr == 0) return false;
-  ByteReader header(object.hdr, object.data_end);
+  const std::uint64_t aside = description.aside = file_view(object);
+  ByteReader header(object.hdr, object.data_end, aside);
   const std::uint8_t version = header.fixed<std::uint8_t>();
   const std::uint8_t frame_encoding = header.fixed<std::uint8_t>();
   const std::uint8_t count_encoding = header.fixed<std::uint8_t>();
@@ -93,7 +96,7 @@ bool find_frame_description(const CodeObject& object, std::uint64_t pc, FrameDes
   const std::uint64_t count = header.encoded(count_encoding, object.hdr);
   const std::uint64_t table = header.at();
   if (!header.ok() || count == 0 || count > (object.data_end - table) / 8) return false;
-  const auto entry = [table](std::uint64_t index) {
+  const auto entry = [table = table + aside](std::uint64_t index) {
     TableEntry found;
     __builtin_memcpy(&found, reinterpret_cast<const void*>(table + index * 8), sizeof found);
     return found;
@@ -110,7 +113,7 @@ bool find_frame_description(const CodeObject& object, std::uint64_t pc, FrameDes
   const std::uint64_t fde = object.hdr + static_cast<std::uint64_t>(fde_offset);
   if (fde < object.data_start || fde >= object.data_end) return false;
 
-  ByteReader reader(fde, object.data_end);
+  ByteReader reader(fde, object.data_end, aside);
   const std::uint64_t length = reader.fixed<std::uint32_t>();
   const std::uint64_t id_place = reader.at();
   const std::uint64_t cie_distance = reader.fixed<std::uint32_t>();
@@ -119,7 +122,7 @@ bool find_frame_description(const CodeObject& object, std::uint64_t pc, FrameDes
   const std::uint64_t cie = id_place - cie_distance;
   if (fde_end > object.data_end || cie < object.data_start || cie >= object.data_end) return false;
 
-  ByteReader common(cie, object.data_end);
+  ByteReader common(cie, object.data_end, aside);
   const std::uint64_t cie_length = common.fixed<std::uint32_t>();
   const std::uint64_t cie_end = common.at() + cie_length;
   if (common.fixed<std::uint32_t>() != 0 || cie_end > object.data_end) return false;

@@ -12,6 +12,7 @@ struct CodeObject {
   std::uint64_t start = 0, end = 0;      // mapped image
   std::uint64_t hdr = 0;                 // .eh_frame_hdr, 0 if the object has none
   std::uint64_t data_start = 0, data_end = 0;  // the load segment that holds the tables: the bounds of every read
+  std::uint64_t data_offset = 0;         // of data_start in the file
   std::uint64_t bias = 0;
   const char* name = nullptr;            // empty for the executable
 };
@@ -26,6 +27,7 @@ struct FrameDescription {
   std::uint64_t return_register = 16;
   std::uint8_t pointer_encoding = 0;
   bool signal_frame = false;
+  std::uint64_t aside = 0;  // see ByteReader
 };
 
 // False when no object is loaded there.

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "record/shim/environment.h"
@@ -18,9 +19,10 @@ using namespace faultline::shim;
 namespace {
 
 constexpr std::size_t kMaxOnStack = 8 * 1024;
+constexpr std::uint64_t kBelowAside = 64 << 20;
 
 void* map_temporary(std::size_t bytes) {
-  const long at = raw_syscall(SYS_mmap, 0, static_cast<long>(bytes), 3, 0x22, -1, 0);
+  const long at = raw_map(kAside - kBelowAside, bytes, MAP_PRIVATE | MAP_ANONYMOUS);
   return failed(at) ? nullptr : reinterpret_cast<void*>(at);
 }
 

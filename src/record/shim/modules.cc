@@ -33,13 +33,12 @@ bool insert(std::uint64_t start) {
 
 }  // namespace
 
-std::size_t read_build_id(const CodeObject& object, char* out, std::size_t size) {
-  Text text(out, size);
+BuildId find_build_id(const CodeObject& object) {
   const auto* elf = reinterpret_cast<const ElfW(Ehdr)*>(object.start);
   if (object.start != 0 && __builtin_memcmp(elf->e_ident, ELFMAG, SELFMAG) == 0 &&
       elf->e_phoff + elf->e_phnum * sizeof(ElfW(Phdr)) <= 4096) {
     const auto* headers = reinterpret_cast<const ElfW(Phdr)*>(object.start + elf->e_phoff);
-    for (unsigned i = 0; i < elf->e_phnum && text.size() == 0; ++i) {
+    for (unsigned i = 0; i < elf->e_phnum; ++i) {
       if (headers[i].p_type != PT_NOTE) continue;
       const std::uint64_t start = object.bias + headers[i].p_vaddr;
       if (start < object.start || start + headers[i].p_filesz > object.end) continue;
@@ -52,12 +51,18 @@ std::size_t read_build_id(const CodeObject& object, char* out, std::size_t size)
         const std::uint64_t data = reader.at();
         reader.skip((std::uint64_t{data_bytes} + 3) & ~std::uint64_t{3});
         if (reader.ok() && type == NT_GNU_BUILD_ID && name_bytes == 4 && equal(reinterpret_cast<const char*>(name), "GNU")) {
-          text.add_hex_bytes(reinterpret_cast<const unsigned char*>(data), data_bytes < 64 ? data_bytes : 64);
-          break;
+          return {data, data_bytes};
         }
       }
     }
   }
+  return {};
+}
+
+std::size_t read_build_id(const CodeObject& object, char* out, std::size_t size) {
+  Text text(out, size);
+  const BuildId id = find_build_id(object);
+  if (id.bytes != 0) text.add_hex_bytes(reinterpret_cast<const unsigned char*>(id.start), id.bytes < 64 ? id.bytes : 64);
   text.c_str();
   return text.size();
 }

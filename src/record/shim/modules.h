@@ -13,6 +13,13 @@ void announce_loaded_modules(ThreadRing& ring);
 // After a fork or a dlclose everything is announced anew.
 void forget_announced_modules();
 
+// The GNU build id of a loaded object, in its image; no bytes if it has none.
+struct BuildId {
+  std::uint64_t start = 0;
+  std::uint32_t bytes = 0;
+};
+BuildId find_build_id(const CodeObject& object);
+
 // Hex build id of a loaded object (GNU note), empty if it has none. Returns the number of characters.
 std::size_t read_build_id(const CodeObject& object, char* out, std::size_t size);
 

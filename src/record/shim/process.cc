@@ -167,6 +167,7 @@ void make_table() {
   process.tid_offset = find_tid_offset();
   CodeObject own;
   if (find_code_object(reinterpret_cast<std::uint64_t>(&process), own)) add_own_range(own.start, own.end);
+  add_own_range(kFileViews, kFileViews + kFileViewBytes);
   // ld.so leaves this where the kernel put argc.
   set_main_stack_end(reinterpret_cast<std::uint64_t>(__libc_stack_end));
   auto* table = static_cast<ProcessTable*>(map_private(round_to_page(sizeof(ProcessTable))));
@@ -247,8 +248,13 @@ void stop_recording() {
   if (ProcessTable* table = process_table.load(std::memory_order_relaxed)) table->phase.store(Phase::off, std::memory_order_release);
 }
 
+long map_aside(std::size_t bytes, long flags, long fd) {
+  static std::atomic<std::uint64_t> next{kAside};
+  return raw_map(next.fetch_add((bytes + 0xffff) & ~std::uint64_t{0xffff}, std::memory_order_relaxed), bytes, flags, fd);
+}
+
 void* map_private(std::size_t bytes) {
-  const long at = raw_syscall(SYS_mmap, 0, static_cast<long>(bytes), 3, 0x4022 /* private, anonymous, noreserve */, -1, 0);
+  const long at = map_aside(bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
   if (failed(at)) return nullptr;
   add_own_range(static_cast<std::uint64_t>(at), static_cast<std::uint64_t>(at) + bytes);
   return reinterpret_cast<void*>(at);

@@ -92,6 +92,14 @@ void ensure_real_functions();
 // The recorder is gone or gave up: forward everything from now on.
 void stop_recording();
 
+// Where our own mappings go: far below where the kernel puts the program's (which begin at most a TiB below the stack), so that each
+// of its later mappings lies as if we were not here: which pages of a file come with a fault hangs on the address. Only a hint: what is
+// there stays there. TSan accepts no mapping below 0x7e8000000000.
+constexpr std::uint64_t kAside = 0x7e9000000000;
+constexpr std::uint64_t kFileViews = 0x7e8800000000, kFileViewBytes = 0x800000000;  // file_view.h: only mappings within count as ours
+
+// A mapping of our own, readable and writable; an error number on failure (raw_syscall.h).
+long map_aside(std::size_t bytes, long flags, long fd = -1);
 // MAP_PRIVATE memory of the shim's own; nullptr on failure.
 void* map_private(std::size_t bytes);
 // Gives memory its frames now, so that the program sees no fault for it.

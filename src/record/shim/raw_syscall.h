@@ -28,6 +28,12 @@ inline std::int32_t raw_getpid() { return static_cast<std::int32_t>(raw_syscall(
 inline std::int32_t raw_getppid() { return static_cast<std::int32_t>(raw_syscall(SYS_getppid)); }
 inline std::int32_t raw_gettid() { return static_cast<std::int32_t>(raw_syscall(SYS_gettid)); }
 
+// Readable and writable, at `hint` if nothing is there, else where the kernel likes.
+inline long raw_map(std::uint64_t hint, std::size_t bytes, long flags, long fd = -1) {
+  constexpr long kReadWrite = 3;
+  return raw_syscall(SYS_mmap, static_cast<long>(hint), static_cast<long>(bytes), kReadWrite, flags, fd, 0);
+}
+
 inline long raw_open_read(const char* path) {
   constexpr long kAtFdcwd = -100, kCloexec = 02000000;
   return raw_syscall(SYS_openat, kAtFdcwd, address_of(path), kCloexec);
