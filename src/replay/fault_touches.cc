@@ -81,9 +81,12 @@ void FaultTouches::born(const Block& block) {
     const std::uint64_t page = first + (i << kPageShift);
     if (!block.mmapped && resident_.contains(page)) live.pages[i] = Page::unknown;
     if (!block.mmapped && compared_) {
-      trace::StackId& last = last_site_[page];
-      live.of_same_site[i] = last == block.stack;
-      last = block.stack;
+      auto& recent = recent_sites_[page].sites;
+      live.of_same_site[i] = std::find(recent.begin(), recent.end(), block.stack) != recent.end();
+      if (recent.front() != block.stack) {
+        std::shift_right(recent.begin(), recent.end(), 1);
+        recent.front() = block.stack;
+      }
     }
     if (page < block.address + block.kept) live.pages[i] = Page::unknown;  // the old block's, wherever it was
   }
@@ -135,7 +138,7 @@ void FaultTouches::leave(const Live& live, std::uint32_t last_event, const Block
         zeroes.push_back({rest.begin, rest.end});
       } else if (told) {
         rest.use = content.changed() ? Use::written : Use::not_written;
-        (content.changed() ? part.written : part.untouched) += 1;
+        (content.changed() ? part.changed : part.untouched) += 1;
         rest.begin = std::max(rest.begin, offset_of(page + content.begin));
         if (content.changed()) rest.end = stop = offset_of(page + content.end);
         if (content.changed() && rest.begin < rest.end) profile.written.push_back({rest.begin, rest.end});
@@ -231,7 +234,7 @@ bool FaultTouches::clears(trace::StackId site) const {
 bool FaultTouches::looked_at(const Undecided& stretch) const {
   if (!stretch.zeroed) return false;
   const SiteTouches::Usual usual = sites_.usual(stretch.stack, stretch.size, SiteTouches::part_of(stretch.begin, stretch.size));
-  return !usual.seen || usual.read_first || usual.read_only;
+  return !usual.order_seen || usual.read_first || usual.read_only;
 }
 
 void FaultTouches::append_all(const Undecided& stretch, std::span<const Extent> parts, bool write, Ground ground) {
@@ -267,7 +270,7 @@ void FaultTouches::decide_by_use(const Undecided& stretch) {
     const SiteTouches::Usual usual = sites_.usual(stretch.stack, stretch.size, SiteTouches::part_of(at, stretch.size));
     // The page with the header is resident whatever the program does.
     if (at == 0 || sites_.spread(stretch.stack, stretch.size, usual.touched)) {
-      const bool look = usual.seen ? usual.read_first || usual.read_only : stretch.zeroed;
+      const bool look = usual.order_seen ? usual.read_first || usual.read_only : stretch.zeroed;
       const Ground ground = usual.of_site ? Ground::usual : Ground::guessed;
       auto add = [&](std::vector<Stretch>& list) {
         if (!list.empty() && list.back().end == at && list.back().ground == ground) list.back().end = next;

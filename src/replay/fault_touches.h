@@ -3,6 +3,7 @@
 // nothing and is judged by what is usual for the block's call site, else for its size. README.md states model and limits.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -81,7 +82,10 @@ class FaultTouches {
   bool followed_ = false, compared_ = false;
   std::size_t next_fault_ = 0, next_call_ = 0;
   HeapPages resident_;                  // of all that is no mapped chunk
-  std::unordered_map<std::uint64_t, trace::StackId> last_site_;  // by page: of the followed block that was there last
+  struct RecentSites {
+    std::array<trace::StackId, 4> sites{~trace::StackId{0}, ~trace::StackId{0}, ~trace::StackId{0}, ~trace::StackId{0}};  // the last one first
+  };
+  std::unordered_map<std::uint64_t, RecentSites> recent_sites_;  // by page: of the followed blocks that were there last
   std::map<trace::StackId, std::pair<std::uint32_t, std::uint32_t>> clearing_;  // by site: pages that were cleared, and that were not
   std::map<std::uint64_t, Live> live_;  // by address
   std::vector<std::uint32_t> blocks_;   // births of all followed blocks

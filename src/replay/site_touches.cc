@@ -15,6 +15,7 @@ void SiteTouches::Seen::add(const Seen& more) {
   read_only += more.read_only;
   read_first += more.read_first;
   written += more.written;
+  changed += more.changed;
 }
 
 void SiteTouches::learn(trace::StackId stack, std::uint64_t size, const Block& block) {
@@ -36,8 +37,10 @@ std::optional<SiteTouches::Usual> SiteTouches::judge(const std::map<Key, Site>& 
   const Seen& seen = at->second.parts[part].pages() >= kEnough ? at->second.parts[part] : at->second.all;
   const double pages = seen.pages(), touched = seen.touched();
   if (pages < 1) return std::nullopt;
+  const Seen& order = seen.in_order() >= 1 ? seen : at->second.all;
   return Usual{.touched = touched / pages,
-               .read_first = seen.read_first > touched / 2,
+               .order_seen = order.in_order() >= 1,
+               .read_first = order.read_first > order.in_order() / 2,
                .read_only = seen.read_only > touched / 2,
                .seen = true};
 }

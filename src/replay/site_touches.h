@@ -17,12 +17,15 @@ class SiteTouches {
   // Pages seen in one part of the blocks of one site and size.
   struct Seen {
     double untouched = 0, read_only = 0, read_first = 0, written = 0;  // pages; written: without a look before
+    double changed = 0;                                               // written, whether after a look was not seen: told by their contents
     double pages() const { return untouched + touched(); }
-    double touched() const { return read_only + read_first + written; }
+    double touched() const { return in_order() + changed; }
+    double in_order() const { return read_only + read_first + written; }  // what came first is known
     void add(const Seen& more);
   };
   struct Usual {
     double touched = 1;       // 0 to 1, of the pages in this part of the block
+    bool order_seen = false;  // whether a look comes first
     bool read_first = false;  // before they are written
     bool read_only = false;
     bool seen = false;        // false: nothing comparable was seen, this is the assumption that all is written

@@ -45,6 +45,35 @@ class Transparency(RecordTest):
             with self.subTest(words=words):
                 self.check_same(words)
 
+    def test_files_lie_and_are_resident_as_without_us(self):
+        """Which pages of a file a fault brings in hangs on its address within 64 KiB; and we read nothing of the program's files."""
+        if run(["setarch", "-R", "true"]).returncode != 0:
+            self.skipTest("address randomisation cannot be turned off here")
+
+        def files(text):
+            found, key = {}, None
+            for line in text.decode().splitlines():
+                words = line.split()
+                if len(words) == 6 and "-" in words[0] and words[5].startswith("/"):
+                    start = int(words[0].split("-")[0], 16)
+                    ours = "libfaultline-shim" in words[5] or "memfd:" in line or start >> 40 == 0x7e
+                    key = None if ours else (words[5], words[2])
+                    if key:
+                        found[key] = [start % 0x10000, 0]
+                elif len(words) >= 6 or words[0].endswith("-"):
+                    key = None
+                elif words[0] == "Rss:" and key:
+                    found[key][1] = int(words[1])
+            return found
+        words = ["/bin/cat", "/proc/self/smaps"]
+        plain = files(run(["setarch", "-R", *words]).stdout)
+        recorded = files(self.record(words, "-q", prefix=["setarch", "-R"]).stdout)
+        self.assertEqual(plain.keys(), recorded.keys())
+        for name, (place, kib) in plain.items():
+            self.assertEqual(recorded[name][0], place, name)
+            self.assertLessEqual(abs(recorded[name][1] - kib), 64, name)  # one window: symbols we look up
+        self.assertLessEqual(abs(sum(kib for _, kib in recorded.values()) - sum(kib for _, kib in plain.values())), 128)
+
     def test_started_with_children_ignored(self):
         """Whoever ignores SIGCHLD gets no status of its children: not so the recorder, and the command still ignores it."""
         def ignore():

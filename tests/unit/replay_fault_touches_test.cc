@@ -178,6 +178,43 @@ TEST(ReplayFaultTouches, WhatCallocClearedIsNotTheProgramsAccess) {
   EXPECT_TRUE(seen(load(recording)).empty());
 }
 
+// Contents tell that the program wrote, not that it looked first. Who asks for zeroes does (a hash table is searched before it is filled).
+TEST(ReplayFaultTouches, WhatChangedInCallocMemoryWasLookedAtFirst) {
+  FakeRecording recording;
+  const std::uint64_t block = kHeap + 0x1000;
+  recording.malloc(4 * 4096, block).stack = 5;
+  for (std::uint64_t page = 0; page < 4; ++page) fault(recording, recording.now_ns + 600 + page, block + page * 4096);
+  recording.free(block);
+  recording.add(trace::HeapOp::calloc, 1, 4 * 4096, block).stack = 7;  // pages that were there: calloc clears them
+  recording.free(block);
+  recording.contents({changed(4, 0, 63)});
+  std::uint64_t read = 0, written = 0;
+  for (const TimedTouch& touch : load(recording).timed_touches)
+    if (touch.event == 2) (touch.write ? written : read) += touch.end - touch.begin;
+  EXPECT_EQ(read, 4u * 4096);
+  EXPECT_EQ(written, 4u * 4096);
+}
+
+// What a block of the site left there may still be there although another block came between and was not written there.
+TEST(ReplayFaultTouches, UnchangedSaysNothingWhereTheSiteWasBefore) {
+  FakeRecording recording;
+  const std::uint64_t block = kHeap + 0x1010;
+  for (int i = 0; i < 3; ++i) {
+    recording.malloc(8 * 4096, block).stack = i == 1 ? 6 : 7;
+    if (i == 0)
+      for (std::uint64_t page = 0; page <= 8; ++page) fault(recording, recording.now_ns + 600 + page, block + page * 4096 - (page == 8 ? 16 : 0));
+    recording.free(block);
+    recording.contents(i == 0 ? std::vector{changed(9, 0, 63)} : std::vector{same(9)});
+  }
+  std::uint64_t between = 0, again = 0;
+  for (const TimedTouch& touch : load(recording).timed_touches) {
+    if (touch.event == 2) between += touch.end - touch.begin;
+    if (touch.event == 4) again += touch.end - touch.begin;
+  }
+  EXPECT_EQ(between, 0u);
+  EXPECT_GE(again, 7 * 4096u);  // as the first block of the site was
+}
+
 TEST(ReplayFaultTouches, WithoutExactCallsNothingIsFollowed) {
   FakeRecording recording;
   recording.meta_data.calls_exact = false;

@@ -188,6 +188,31 @@ TEST(ReplayLoad, TheRestIsWhatIsResidentAtTheEndSpreadOverItsFaults) {
   EXPECT_EQ(program.rest[2].pages, 3u + 32u);
 }
 
+// The first fault in 64 KiB of a file brings all of them, a write one page; what comes after the report is not in its figures.
+TEST(ReplayLoad, AFilesPagesComeWindowByWindow) {
+  FakeRecording recording;
+  recording.malloc(24, kHeap + 0x2a0);
+  recording.fault(1'000'000, 0x7ffff7008000);
+  recording.fault(2'000'000, 0x7ffff7003000);  // the same window
+  recording.fault(3'000'000, 0x7ffff7040000);
+  recording.fault(5'000'000, 0x7ffff7090000);  // a destructor
+  recording.fault(5'000'000, 0x7ffffffde000);
+  recording.now_ns = 6'000'000;
+  recording.malloc(24, kHeap + 0x2c0);
+  recording.info.exit_seen = true;
+  recording.info.exit_report_ns = 4'000'000;
+  recording.info.exit_maps =
+      "7ffff7000000-7ffff7098000 r-xp 00000000 08:01 77                         /lib/libx.so\nRss:                 128 kB\n"
+      "7ffffffde000-7ffffffff000 rw-p 00000000 00:00 0                          [stack]\nRss:                   0 kB\n";
+  const Program program = load(recording);
+  ASSERT_EQ(program.rest.size(), 3u);
+  EXPECT_EQ(program.rest[1].time, 1'000u);
+  EXPECT_EQ(program.rest[1].pages, 16u);
+  EXPECT_EQ(program.rest[2].time, 3'000u);
+  EXPECT_EQ(program.rest[2].pages, 32u);
+  EXPECT_EQ(program.late.pages, 8u + 1u);  // the mapping ends within the window; and the stack's page
+}
+
 TEST(ReplaySmaps, ReadsHeadersAndRss) {
   const auto mappings = parse_smaps("7f0000000000-7f0000002000 rw-p 00000000 00:00 0 \nSize: 8 kB\nRss:  4 kB\nnonsense\n");
   ASSERT_EQ(mappings.size(), 1u);
