@@ -74,15 +74,25 @@ class ColdFile {
   std::array<mm::OpenFile*, kDescriptors> twin_{};
 };
 
-void compare(std::uint64_t pages, const std::vector<Read>& reads) {
-  const std::string missing = TestFile::missing(FileKind::disk, true);
-  if (!missing.empty()) GTEST_SKIP() << "SKIPPED: " << missing;
+::testing::AssertionResult compare_once(std::uint64_t pages, const std::vector<Read>& reads) {
   ColdFile file(pages);
   std::string before;
   for (const Read& one : reads) {
-    ASSERT_TRUE(file.read(one)) << "before:" << before;
+    if (const auto same = file.read(one); !same) return ::testing::AssertionFailure() << same.message() << "\n before:" << before;
     before += fmt::format(" {}:{}+{}", one.descriptor, one.page, one.pages);
   }
+  return ::testing::AssertionSuccess();
+}
+
+// The kernel reads no further ahead while the device is congested (blk_cgroup_congested() in mm/readahead.c): others use it too, and
+// such a run is repeated on a file made anew. What the twin has wrong it has wrong each time.
+void compare(std::uint64_t pages, const std::vector<Read>& reads) {
+  constexpr int kAttempts = 5;
+  const std::string missing = TestFile::missing(FileKind::disk, true);
+  if (!missing.empty()) GTEST_SKIP() << "SKIPPED: " << missing;
+  ::testing::AssertionResult same = compare_once(pages, reads);
+  for (int i = 1; i < kAttempts && !same; ++i) same = compare_once(pages, reads);
+  ASSERT_TRUE(same);
 }
 
 TEST(ReadAheadSpec, Sequential) {
