@@ -51,8 +51,8 @@ print(total, words[0])
 
 
 SOURCE = """
-#include <vector>
-int sum(const std::vector<int>& values) {
+#include <array>
+int sum(const std::array<int, 8>& values) {
   int all = 0;
   for (int value : values) all += value;
   return all;
@@ -86,7 +86,7 @@ def make_data(directory):
             out.write(" ".join(draw.choices(words, k=80)) + "\n")
     with open(directory / "long.txt", "w") as out:
         paragraphs = [" ".join(draw.choices(words, k=2000)) for _ in range(800)]
-        for _ in range(3000):
+        for _ in range(1200):
             out.write(draw.choice(paragraphs) + "\n")
     if pathlib.Path("/usr/bin/zstd").exists():
         subprocess.run(["zstd", "-q", "-f", "-3", "--long=27", directory / "long.txt", "-o", directory / "lines.zst"], check=True)

@@ -23,6 +23,7 @@ class Notes final : public FrameObserver {
   void on_forgotten(std::uint32_t) override {}
   void on_marked_accessed(Pfn) override { ++marked; }
   void on_read_begun() override {}
+  void prefetch_returning(std::uint32_t) const override {}
   bool in_working_set(Pfn) const override { return false; }
   std::uint64_t charged = 0;
   unsigned marked = 0;

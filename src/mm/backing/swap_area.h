@@ -33,6 +33,7 @@ class SwapArea {
     return one.frame == 0 ? std::nullopt : std::optional(Pfn(one.frame));
   }
   std::uint32_t page(SwapSlot slot) const { return slots_[slot.value].page; }  // Frame::page of what it holds
+  void prefetch(SwapSlot slot) const { __builtin_prefetch(&slots_[slot.value], 1); }  // it will be asked for
   std::uint64_t end() const { return slots_.size(); }       // si->max: slots are below it
   std::uint64_t used() const { return used_; }              // slots
   std::uint64_t capacity() const { return slots_.size() - 1; }

@@ -36,6 +36,8 @@ class Process {
     if (met == Access::major_fault) ++faults_.major;
     return met;
   }
+  // The same if it faults not; else nothing happens, and false.
+  bool access_if_hit(VirtAddr address, bool write) { return space_->access_if_hit(address, write); }
   // Everything else this process does to its memory: body(AddressSpace&). Faults inside count here, as those of
   // MAP_POPULATE do in Linux.
   template <typename Body>

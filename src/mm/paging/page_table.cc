@@ -74,6 +74,7 @@ void PageTable::free_empty_leaves(std::uint64_t start, std::uint64_t end) {
 }
 
 const Pte* PageTable::entry(Vpn vpn) const {
+  if (const Pte* cached = cached_entry(vpn); cached != nullptr) return cached;
   const std::uint64_t address = base_of(vpn).value;
   TablePage* at = &table(root_);
   for (int level = kLevels; level > 1; --level) {

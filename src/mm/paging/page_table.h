@@ -40,6 +40,11 @@ class PageTable {
     const CacheSlot& slot = cache_[region % kCacheSlots];
     return slot.region == region ? &slot.table->entries[vpn.value % kEntriesPerTable] : nullptr;
   }
+  const Pte* cached_entry(Vpn vpn) const { return const_cast<PageTable*>(this)->cached_entry(vpn); }
+  void prefetch(Vpn vpn) const {
+    const CacheSlot& slot = cache_[vpn.value / kEntriesPerTable % kCacheSlots];
+    if (slot.table != nullptr) __builtin_prefetch(&slot.table->entries[vpn.value % kEntriesPerTable], 1);
+  }
   Pte* entry(Vpn vpn);                 // walks; nullptr when a table on the way is missing
   const Pte* entry(Vpn vpn) const;
   Pte* make_entry(Vpn vpn);            // walks and builds missing tables; nullptr when frames run out

@@ -34,6 +34,8 @@ class FrameObserver {
   virtual void on_marked_accessed(Pfn pfn) = 0;
   // Pages were taken for a read: those that wait to be put on a list are put there (lru_add_drain()).
   virtual void on_read_begun() = 0;
+  // A page that has no frame (Frame::page) will come back: what is kept of it is pulled into the processor's cache.
+  virtual void prefetch_returning(std::uint32_t page) const = 0;
   // It was in use before, and went or nearly went (folio_test_workingset()).
   virtual bool in_working_set(Pfn pfn) const = 0;
 };

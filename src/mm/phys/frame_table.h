@@ -28,7 +28,7 @@ struct FrameUser {
 
 inline constexpr std::uint32_t kNoFramePage = ~std::uint32_t{0};
 
-struct Frame {
+struct alignas(64) Frame {  // one line of the processor's cache
   std::uint32_t references = 0;  // users, and whoever else holds it; 0 only when free
   std::uint32_t users = 0;       // page-table entries that map it (mapcount)
   FrameUse use = FrameUse::free;
@@ -52,6 +52,8 @@ struct Frame {
   };
   std::uint64_t index = 0;       // use file or shmem: page of the file; anonymous: swap slot
 };
+
+static_assert(sizeof(Frame) == 64);
 
 class FrameTable {
  public:

@@ -14,7 +14,6 @@ constexpr std::size_t kBatchPages = 31;          // PAGEVEC_SIZE
 
 // workingset_refault(): a page that would still be here if the active list had been that much smaller is active at once.
 bool LruLists::insert(PageId page, PageKind kind, bool swap, std::uint64_t pages) {
-  links_.reach(page);
   State& state = states_.reach(page);
   FL_ASSERT(!state.listed);
   bool active = false;
@@ -98,8 +97,22 @@ bool LruLists::inactive_is_low(PageKind kind) const {
 
 void LruLists::check_invariants() const {
   std::uint64_t listed = 0;
-  for (const PageList& one : lists_) one.check_invariants();
-  for (PageId page = 0; page < states_.size(); ++page) listed += states_[page].listed && !states_[page].waiting ? states_[page].pages : 0;
+  std::uint64_t found = 0;
+  for (const PageQueue& one : lists_) {
+    std::uint64_t here = 0;
+    one.for_oldest(one.size() + 1, [&](PageId page) {
+      FL_ASSERT(&list(states_[page].lru) == &one && one.at(states_[page].place) == page);
+      ++here;
+    });
+    FL_ASSERT(here == one.size());
+    found += here;
+  }
+  for (PageId page = 0; page < states_.size(); ++page) {
+    if (!states_[page].listed || states_[page].waiting) continue;
+    listed += states_[page].pages;
+    --found;
+  }
+  FL_ASSERT(found == 0);
   FL_ASSERT(listed == total());
 }
 

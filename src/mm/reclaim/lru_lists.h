@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "mm/reclaim/page_array.h"
-#include "mm/reclaim/page_list.h"
+#include "mm/reclaim/page_queue.h"
 #include "mm/reclaim/policy.h"
 
 namespace faultline::mm {
@@ -24,13 +24,14 @@ constexpr Lru lru_of(PageKind kind, bool active) {
 
 class LruLists {
  public:
-  explicit LruLists(std::uint64_t pages) : links_(pages), states_(pages) {}
+  explicit LruLists(std::uint64_t pages) : states_(pages) {}
 
   std::uint64_t size(Lru lru) const { return pages_[index(lru)]; }  // pages
   std::uint64_t pages(PageId page) const { return states_[page].pages; }
   std::uint64_t total() const { return size(Lru::inactive_anon) + size(Lru::active_anon) + size(Lru::inactive_file) + size(Lru::active_file); }
   PageId oldest(Lru lru) const { return list(lru).oldest(); }
-  PageId newer(PageId page) const { return links_[page].newer; }  // on its list
+  template <typename Visit>
+  void for_oldest(Lru lru, std::uint64_t most, Visit&& visit) const { list(lru).for_oldest(most, visit); }
   bool listed(PageId page) const { return states_[page].listed; }  // or about to be: in the batch
   bool waiting(PageId page) const { return states_[page].waiting; }
   // Pages come to their list in batches (struct cpu_fbatches, mm/swap.c); until then nobody who looks for pages finds them.
@@ -56,8 +57,9 @@ class LruLists {
     if (is_active(to)) age_ += state.pages;  // move_folios_to_lru()
   }
   void move_to_oldest(PageId page) {
-    lists_[index(lru(page))].remove(page);
-    lists_[index(lru(page))].push_oldest(page);
+    PageQueue& queue = lists_[index(lru(page))];
+    queue.remove(states_[page].place);
+    queue.push_oldest(page, Moved{states_});
   }
   void set_working_set(PageId page) { states_[page].working_set = true; }
   bool in_working_set(PageId page) const { return states_[page].working_set; }
@@ -85,26 +87,31 @@ class LruLists {
   void check_invariants() const;
 
  private:
-  struct State {
+  struct alignas(32) State {  // never on two lines of the processor's cache
     std::uint64_t evicted_at = kNever;  // the age when it went; kNever: not remembered
     std::uint32_t pages = 1;  // of the folio
+    PageQueue::Place place = 0;  // on its list
     Lru lru = Lru::inactive_anon;
     bool listed = false;
     bool waiting = false;       // in the batch
     bool referenced = false;    // PG_referenced
     bool working_set = false;   // PG_workingset: was active; kept in the shadow entry
   };
+  struct Moved {  // keeps a page's place
+    PageArray<State>& states;
+    void operator()(PageId page, PageQueue::Place place) const { states[page].place = place; }
+  };
   struct Statistics {
     std::array<std::uint64_t, kLrus> pages{};
     std::array<std::uint64_t, 2> activations{};
   };
   static std::size_t index(Lru lru) { return static_cast<std::size_t>(lru); }
-  const PageList& list(Lru lru) const { return lists_[index(lru)]; }
+  const PageQueue& list(Lru lru) const { return lists_[index(lru)]; }
 
   void put(PageId page) {
     State& state = states_[page];
     state.waiting = false;
-    lists_[index(state.lru)].push_newest(page);
+    lists_[index(state.lru)].push_newest(page, Moved{states_});
     pages_[index(state.lru)] += state.pages;
   }
   void take(PageId page) {
@@ -114,13 +121,12 @@ class LruLists {
       state.waiting = false;
       return;
     }
-    lists_[index(state.lru)].remove(page);
+    lists_[index(state.lru)].remove(state.place);
     pages_[index(state.lru)] -= state.pages;
   }
 
   std::vector<PageId> batch_;
-  PageLinks links_;
-  std::array<PageList, kLrus> lists_{PageList(links_), PageList(links_), PageList(links_), PageList(links_)};
+  std::array<PageQueue, kLrus> lists_;
   std::array<std::uint64_t, kLrus> pages_{};  // on each list
   PageArray<State> states_;
   std::uint64_t age_ = 0;  // nonresident_age: evictions and activations so far

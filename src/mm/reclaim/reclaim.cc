@@ -143,8 +143,17 @@ std::uint64_t Reclaim::pages(PageId page) const {
 
 // Frames first, then the entries they lead to: a look at a page that lies anywhere costs two cache misses, which overlap this way.
 void Reclaim::prefetch(std::span<const PageId> pages) const {
-  for (const PageId page : pages) __builtin_prefetch(&frames_.at(frame_of_[page]));
-  for (const PageId page : pages) entries_.prefetch(frame_of_[page]);
+  for (const PageId page : pages) __builtin_prefetch(&frame_of_[page]);
+  for (const PageId page : pages) __builtin_prefetch(&frames_.at(frame_of_[page]), 1);
+  for (const PageId page : pages) {
+    entries_.prefetch(frame_of_[page]);
+    if (const Frame& frame = frames_.at(frame_of_[page]); frame.swap_cache) swap_->area().prefetch(SwapSlot(frame.index));
+  }
+}
+
+void Reclaim::prefetch_returning(std::uint32_t page) const {
+  __builtin_prefetch(&frame_of_[page], 1);
+  policy_->prefetch(std::span(&page, 1));
 }
 
 bool Reclaim::dirty(PageId page) const {

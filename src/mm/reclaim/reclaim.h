@@ -65,6 +65,7 @@ class Reclaim final : public FrameObserver, public PageView, public Evictor {
   void on_forgotten(std::uint32_t page) override;
   void on_marked_accessed(Pfn pfn) override;
   bool in_working_set(Pfn pfn) const override;
+  void prefetch_returning(std::uint32_t page) const override;
   void on_read_begun() override { policy_->drain(); }
   // --- PageView ---
   bool test_and_clear_accessed(PageId page) override { return accessed_entries(page) > 0; }

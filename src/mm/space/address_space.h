@@ -92,14 +92,20 @@ class AddressSpace {
 
   // --- the process's accesses ---
   // One access to the page of `address`. A hit costs a few nanoseconds and looks at the page table alone, as hardware does.
-  Access access(VirtAddr address, bool write) {
+  Access access(VirtAddr address, bool write) { return access_if_hit(address, write) ? Access::hit : access_slowly(address, write); }
+  bool access_if_hit(VirtAddr address, bool write) {
     const std::uint64_t need = write ? Pte::kPresent | Pte::kWritable : Pte::kPresent;
-    if (Pte* pte = table_.cached_entry(address.vpn()); pte != nullptr && (pte->bits & need) == need) {
-      pte->bits |= write ? Pte::kAccessed | Pte::kDirty : Pte::kAccessed;
-      return Access::hit;
-    }
-    return access_slowly(address, write);
+    Pte* const pte = table_.cached_entry(address.vpn());
+    if (pte == nullptr || (pte->bits & need) != need) return false;
+    pte->bits |= write ? Pte::kAccessed | Pte::kDirty : Pte::kAccessed;
+    return true;
   }
+
+  // An access will come there: what it looks at is pulled into the processor's cache. Each finds there what the one before fetched.
+  // None changes anything.
+  void prefetch_entry(VirtAddr address) const { table_.prefetch(address.vpn()); }
+  void prefetch_slot(VirtAddr address) const;  // of an entry that is in swap
+  void prefetch_page(VirtAddr address) const;  // what page replacement keeps of what the slot holds
 
   // --- program break ---
   VirtAddr start_brk() const { return layout_.start_brk; }

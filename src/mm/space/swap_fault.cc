@@ -51,6 +51,16 @@ Access AddressSpace::fault_in_swapped(Vma& vma, bool write, Pte& pte, FrameUser 
   return fault_done(vma, FaultPath::swap_in, major);
 }
 
+void AddressSpace::prefetch_slot(VirtAddr address) const {
+  const Pte* pte = table_.cached_entry(address.vpn());
+  if (pte != nullptr && pte->swap()) frames_.swap()->area().prefetch(pte->swap_slot());
+}
+
+void AddressSpace::prefetch_page(VirtAddr address) const {
+  const Pte* pte = table_.cached_entry(address.vpn());
+  if (pte != nullptr && pte->swap() && frames_.observer() != nullptr) frames_.observer()->prefetch_returning(frames_.swap()->area().page(pte->swap_slot()));
+}
+
 // --- what page replacement does to an entry (reverse_map.cc) ---
 bool AddressSpace::take_accessed(Vpn vpn) {
   Pte& pte = *table_.entry(vpn);

@@ -19,12 +19,16 @@ using trace::ReferenceKind;
 
 constexpr std::uint64_t kRegionPages = 512;  // mapped at once where a stream has no mappings
 constexpr std::uint64_t kFirstRegion = 512;   // at 1 GiB
+constexpr std::uint64_t kDenseRegions = 1u << 16;  // the others are rare: looked up
+// What references look at is pulled into the processor's cache before they come, one thing leading to the next: the entry three times so
+// many references ahead, the swap slot that stands in it twice, what is known of the slot's page once.
+constexpr std::size_t kStepAhead = 8;
 
 class LimitedReplay {
  public:
   LimitedReplay(trace::ReferenceSource& source, const LimitSettings& settings)
-      : source_(source), settings_(settings), machine_(mm::Machine::create(config_of(settings))) {
-    processes_.push_back(machine_->start().pid());
+      : source_(source), settings_(settings), machine_(mm::Machine::create(config_of(settings))), has_mappings_(source.has_mappings()) {
+    processes_.push_back(&machine_->start());
     sees_accesses_ = machine_->reclaim() != nullptr && machine_->reclaim()->descriptor().sees >= mm::Sees::every_access;
   }
   ~LimitedReplay() {
@@ -32,15 +36,21 @@ class LimitedReplay {
   }
 
   Result<LimitOutcome> run() {
-    std::vector<ReferenceEvent> buffer(4096);
+    std::vector<ReferenceEvent> buffer(1024);
+    std::vector<VirtAddr> places(buffer.size());  // of a stream without mappings
     for (;;) {
       FL_TRY(const std::size_t count, source_.next(buffer));
-      if (count == 0) break;
-      for (const ReferenceEvent& event : std::span(buffer).first(count)) {
-        if (!step(event)) return finish();
+      if (count == 0) return finish();
+      if (!has_mappings_) std::transform(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(count), places.begin(), [this](const ReferenceEvent& event) { return base_of(Vpn(placed(event.page))); });
+      for (std::size_t i = 0; i < count; ++i) {
+        if (i + 3 * kStepAhead < count) {
+          look_ahead(buffer[i + 3 * kStepAhead], places[i + 3 * kStepAhead], [](const mm::AddressSpace& space, VirtAddr at) { space.prefetch_entry(at); });
+          look_ahead(buffer[i + 2 * kStepAhead], places[i + 2 * kStepAhead], [](const mm::AddressSpace& space, VirtAddr at) { space.prefetch_slot(at); });
+          look_ahead(buffer[i + kStepAhead], places[i + kStepAhead], [](const mm::AddressSpace& space, VirtAddr at) { space.prefetch_page(at); });
+        }
+        if (!step(buffer[i], has_mappings_ ? place_of(buffer[i]) : places[i])) return finish();
       }
     }
-    return finish();
   }
 
  private:
@@ -60,14 +70,18 @@ class LimitedReplay {
   }
 
   // False: the program was killed.
-  bool step(const ReferenceEvent& event) {
-    if (event.process >= processes_.size() || processes_[event.process] == 0) return true;  // of a process that is gone
-    mm::Process& process = machine_->process(processes_[event.process]);
-    const VirtAddr address = base_of(Vpn(source_.has_mappings() ? places_[event.process].place(event.page) : placed(event.page)));
+  bool step(const ReferenceEvent& event, VirtAddr address) {
+    if (event.process >= processes_.size() || processes_[event.process] == nullptr) return true;  // of a process that is gone
+    mm::Process& process = *processes_[event.process];
+    if (trace::is_touch(event.kind)) [[likely]] {
+      ++outcome_.references;
+      const bool write = event.kind == ReferenceKind::write;
+      return (!sees_accesses_ && process.access_if_hit(address, write)) || touch(process, address, write);
+    }
     switch (event.kind) {
       case ReferenceKind::read:
-      case ReferenceKind::execute: return touch(process, address, false);
-      case ReferenceKind::write: return touch(process, address, true);
+      case ReferenceKind::execute:
+      case ReferenceKind::write: break;
       case ReferenceKind::map: map(process, event); return true;
       case ReferenceKind::unmap: unmap(process, event); return true;
       case ReferenceKind::discard:
@@ -94,9 +108,8 @@ class LimitedReplay {
   }
 
   bool touch(mm::Process& process, VirtAddr address, bool write) {
-    ++outcome_.references;
     mm::Access met = process.access(address, write);
-    if (met == mm::Access::segv_maperr && !source_.has_mappings()) {
+    if (met == mm::Access::segv_maperr && !has_mappings_) {
       map_around(process, address);
       met = process.access(address, write);
     }
@@ -124,11 +137,31 @@ class LimitedReplay {
   // appear: neighbours stay neighbours, and page tables are as small as they can be.
   std::uint64_t placed(std::uint64_t page) {
     const std::uint64_t region = page / kRegionPages;
-    if (region != last_region_) {
-      last_region_ = region;
-      last_place_ = kFirstRegion + regions_.try_emplace(region, regions_.size()).first->second;
+    std::uint64_t place = 0;
+    if (region < kDenseRegions) [[likely]] {
+      if (region >= dense_regions_.size()) dense_regions_.resize(region + 1, 0);
+      std::uint32_t& known = dense_regions_[region];
+      if (known == 0) known = static_cast<std::uint32_t>(kFirstRegion + region_count_++);
+      place = known;
+    } else {
+      const auto [found, made] = regions_.try_emplace(region, kFirstRegion + region_count_);
+      region_count_ += made ? 1 : 0;
+      place = found->second;
     }
-    return last_place_ * kRegionPages + page % kRegionPages;
+    return place * kRegionPages + page % kRegionPages;
+  }
+
+  template <typename Prefetch>
+  void look_ahead(const ReferenceEvent& event, VirtAddr place, Prefetch&& prefetch) const {
+    if (const mm::AddressSpace* space = space_of(event); space != nullptr) prefetch(*space, has_mappings_ ? place_of(event) : place);
+  }
+  const mm::AddressSpace* space_of(const ReferenceEvent& event) const {
+    if (!trace::is_touch(event.kind) || event.process >= processes_.size() || processes_[event.process] == nullptr) return nullptr;
+    return &processes_[event.process]->space();
+  }
+  // Where it lies in the machine as far as is known now.
+  VirtAddr place_of(const ReferenceEvent& event) const {
+    return base_of(Vpn(event.process < places_.size() ? places_[event.process].place(event.page) : event.page));
   }
 
   void tell(mm::Process& process, VirtAddr address, bool write) {
@@ -229,22 +262,22 @@ class LimitedReplay {
   }
 
   bool fork(std::uint32_t parent, std::uint32_t child) {
-    const auto made = machine_->fork(processes_[parent]);
-    if (!made) return killed(fmt::format("fork of process {}", processes_[parent]));
+    const auto made = machine_->fork(processes_[parent]->pid());
+    if (!made) return killed(fmt::format("fork of process {}", processes_[parent]->pid()));
     if (child >= processes_.size()) {
-      processes_.resize(child + std::size_t{1}, 0);
+      processes_.resize(child + std::size_t{1}, nullptr);
       places_.resize(processes_.size());
     }
-    processes_[child] = *made;
+    processes_[child] = &machine_->process(*made);
     places_[child] = places_[parent];
     return true;
   }
 
   void exit(std::uint32_t number) {
-    const mm::FaultCounters counted = machine_->exit(processes_[number]);
+    const mm::FaultCounters counted = machine_->exit(processes_[number]->pid());
     outcome_.minor_faults += counted.minor;
     outcome_.major_faults += counted.major;
-    processes_[number] = 0;
+    processes_[number] = nullptr;
     last_ = nullptr;
   }
 
@@ -266,7 +299,7 @@ class LimitedReplay {
     }
     outcome_.time_ns = machine_->clock().now_ns() + hits_since_ns();
     for (std::uint32_t number = 0; number < processes_.size(); ++number) {
-      if (processes_[number] != 0) exit(number);
+      if (processes_[number] != nullptr) exit(number);
     }
     for (auto& [name, mapping] : mappings_) outcome_.mappings.push_back(mapping);
     std::stable_sort(outcome_.mappings.begin(), outcome_.mappings.end(),
@@ -277,7 +310,7 @@ class LimitedReplay {
   trace::ReferenceSource& source_;
   LimitSettings settings_;
   std::unique_ptr<mm::Machine> machine_;
-  std::vector<mm::Pid> processes_;  // by the stream's number; 0: gone
+  std::vector<mm::Process*> processes_;  // by the stream's number; null: gone
   std::vector<MappingPlaces> places_ = std::vector<MappingPlaces>(1);  // by the same number
   std::unordered_map<std::uint32_t, mm::OpenFile*> files_;
   std::unordered_map<const mm::FileObject*, std::string> path_of_;
@@ -285,8 +318,10 @@ class LimitedReplay {
   MappingFaults* last_ = nullptr;  // of the latest fault
   const mm::Vma* last_vma_ = nullptr;
   std::uint64_t last_start_ = 0, last_end_ = 0;
-  std::unordered_map<std::uint64_t, std::uint64_t> regions_;  // of a stream without mappings: their order
-  std::uint64_t last_region_ = ~std::uint64_t{0}, last_place_ = 0;
+  const bool has_mappings_;
+  std::vector<std::uint32_t> dense_regions_;  // of a stream without mappings: their places, in the order they appeared; 0: not seen yet
+  std::unordered_map<std::uint64_t, std::uint64_t> regions_;  // the same of high ones
+  std::uint64_t region_count_ = 0;
   std::uint64_t hits_told_ = 0;  // whose time went by already
   bool sees_accesses_ = false;
   LimitOutcome outcome_;

@@ -37,6 +37,9 @@ class LinuxTwoList final : public Policy {
   }
   bool in_working_set(PageId page) const override { return lists_.in_working_set(page); }
   void drain() override { lists_.drain(); }
+  void prefetch(std::span<const PageId> pages) const override {
+    for (const PageId page : pages) lists_.prefetch(page);
+  }
   void on_statistics() override { lists_.publish(); }
   std::uint64_t reclaim(std::uint64_t pages, Evictor& evictor) override;
   PageId pick_victim() override;
@@ -220,14 +223,11 @@ std::uint64_t LinuxTwoList::shrink_inactive(Scan& scan, PageKind kind, std::uint
 
 void LinuxTwoList::prefetch_oldest(Lru lru, std::uint64_t pages) const {
   std::array<PageId, kBatch> oldest;
-  const std::size_t count = std::min<std::size_t>(pages, oldest.size());
-  PageId page = lists_.oldest(lru);
   std::size_t found = 0;
-  while (found < count && page != kNoPage) {
+  lists_.for_oldest(lru, std::min<std::uint64_t>(pages, oldest.size()), [&](PageId page) {
     oldest[found++] = page;
     lists_.prefetch(page);
-    page = lists_.newer(page);
-  }
+  });
   view_.prefetch(std::span(oldest).first(found));
 }
 
