@@ -154,7 +154,7 @@ constexpr Pattern kPatterns[] = {
     {"cubed", true, 150 * kMiB, 0, cubed},
     {"zipf-write", false, 128 * kMiB, 0, zipf_write},
     {"zipf-read-mostly", false, 128 * kMiB, 0, zipf_read_mostly},
-    {"phases", false, 160 * kMiB, 0, phases},
+    {"phases", true, 160 * kMiB, 0, phases},
     {"stretches", false, 160 * kMiB, 0, stretches},
     {"file-and-anonymous", true, 160 * kMiB, 128 * kMiB, file_and_anonymous},
     {"file-read-loop", true, 128 * kMiB, 96 * kMiB, file_read_loop},

@@ -69,6 +69,7 @@ replay::LimitSettings machine() {
   settings.device.read_latency_ns = number("FAULTLINE_READ_LATENCY_NS", settings.device.read_latency_ns);
   settings.device.write_latency_ns = number("FAULTLINE_WRITE_LATENCY_NS", settings.device.write_latency_ns);
   settings.device.page_ns = number("FAULTLINE_PAGE_NS", settings.device.page_ns);
+  settings.swap_read_ahead_hits = static_cast<std::uint32_t>(number("FAULTLINE_SWAP_READ_AHEAD_HITS", settings.swap_read_ahead_hits));
   settings.cgroup_v1 = number("FAULTLINE_CGROUP_V1", 0) == 1;
   settings.read_ahead_pages = static_cast<std::uint32_t>(number("FAULTLINE_READ_AHEAD_KIB", settings.read_ahead_pages * 4) / 4);
   settings.statistics_period_ns = number("FAULTLINE_STATISTICS_PERIOD_MS", settings.statistics_period_ns / 1'000'000) * 1'000'000;

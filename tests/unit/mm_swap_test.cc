@@ -48,6 +48,18 @@ TEST(SwapReadAhead, WindowFollowsHits) {
   EXPECT_EQ(swap_window_pages(0, 100, 0, 8, 8), 4u);
 }
 
+// What was swapped before is remembered: without hits nothing is read ahead until two slots side by side are wanted in turn.
+TEST(SwapReadAhead, BySlotGoesOnAsItWentBefore) {
+  ClusterReadAhead booted, disappointed(0);
+  EXPECT_EQ(booted.window(100, 8, 4096).pages(), 8u);
+  EXPECT_EQ(booted.window(1000, 8, 4096).pages(), 4u);
+  EXPECT_EQ(disappointed.window(100, 8, 4096).pages(), 1u);
+  EXPECT_EQ(disappointed.window(1000, 8, 4096).pages(), 1u);
+  EXPECT_EQ(disappointed.window(1001, 8, 4096).pages(), 2u);
+  disappointed.hit();
+  EXPECT_EQ(disappointed.window(2000, 8, 4096).pages(), 4u);
+}
+
 TEST(SwapReadAhead, ByAddressGoesForwardBackwardOrAround) {
   VmaReadAhead state;  // as if four had hit
   EXPECT_EQ(state.window(1000, 8, 0, 4096).first, 997u);

@@ -33,6 +33,8 @@ constexpr std::uint32_t swap_window_pages(std::uint64_t previous, std::uint64_t 
 // swapin_nr_pages(), swap_cluster_readahead(): one state for the machine; an aligned block of slots.
 class ClusterReadAhead {
  public:
+  // hits: pages read ahead that were found useful before the machine is looked at; 4 after boot.
+  explicit ClusterReadAhead(std::uint32_t hits = 4) : hits_(hits) {}
   ReadWindow window(std::uint64_t slot, std::uint32_t max_pages, std::uint64_t area_end) {
     if (max_pages <= 1) return {slot, slot + 1};
     const std::uint32_t hits = hits_;
@@ -48,7 +50,7 @@ class ClusterReadAhead {
 
  private:
   std::uint64_t previous_ = 0;
-  std::uint32_t hits_ = 4;
+  std::uint32_t hits_;
   std::uint32_t last_window_ = 0;
 };
 

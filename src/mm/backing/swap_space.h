@@ -19,12 +19,15 @@ struct SwapConfig {
   std::uint64_t pages = 0;           // of the device, header included; 0: no swap
   DeviceModel device;
   std::uint32_t page_cluster = 3;    // sysctl vm.page-cluster
+  // Around slots: what the machine's only read-ahead remembers of whatever swapped before. 4 as after boot or behind who swaps in order;
+  // 0 behind who swaps at random, and then it may take long until two neighbours are wanted in turn and it begins again.
+  std::uint32_t read_ahead_hits = 4;
 };
 
 class SwapSpace {
  public:
   SwapSpace(FrameTable& frames, const SwapConfig& config, VirtualClock& clock)
-      : frames_(frames), config_(config), clock_(clock), area_(config.pages), device_(config.device) {}
+      : frames_(frames), config_(config), clock_(clock), area_(config.pages), device_(config.device), cluster_(config.read_ahead_hits) {}
 
   SwapArea& area() { return area_; }
   const SwapArea& area() const { return area_; }

@@ -66,6 +66,7 @@ class LimitedReplay {
     config.reclaim->statistics_first_ns = settings.statistics_first_ns;
     config.swap.pages = settings.swap_pages;
     config.swap.device = settings.device;
+    config.swap.read_ahead_hits = settings.swap_read_ahead_hits;
     return config;
   }
 

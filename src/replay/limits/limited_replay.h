@@ -21,6 +21,7 @@ struct LimitSettings {
   std::string policy = "linux";
   mm::DeviceModel device;
   unsigned swappiness = 60;
+  std::uint32_t swap_read_ahead_hits = 4;  // of a rotating device, before the stream: see mm::SwapConfig
   bool cgroup_v1 = true;                // reclaim waits for pages being written
   std::uint64_t kernel_pages = 8;       // charged to the group beside page tables: slabs, 20 to 30 KiB a process
   std::uint32_t read_ahead_pages = 32;  // of files: queue/read_ahead_kb
