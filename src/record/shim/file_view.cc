@@ -1,6 +1,7 @@
 #include "record/shim/file_view.h"
 
 #include <fcntl.h>
+#include <link.h>
 #include <linux/mman.h>
 #include <sys/stat.h>
 
@@ -9,6 +10,8 @@
 #include "record/shim/modules.h"
 #include "record/shim/process.h"
 #include "record/shim/raw_syscall.h"
+#include "record/shim/real_functions.h"
+#include "record/shim/text.h"
 
 namespace faultline::shim {
 
@@ -44,6 +47,7 @@ std::uint64_t map_view(long fd, std::uint64_t offset, std::uint64_t bytes) {
 // The file the object was loaded from, if its path still leads there: regular, and with the same bytes up to the end of the build id.
 long open_file_of(const CodeObject& object, const BuildId& id) {
   const char* path = object.name != nullptr && *object.name != 0 ? object.name : "/proc/self/exe";
+  if (!contains(path, "/")) return -1;  // linux-vdso.so.1
   constexpr long kAtFdcwd = -100;
   struct stat status;
   if (failed(raw_syscall(SYS_newfstatat, kAtFdcwd, address_of(path), address_of(&status), 0)) || !S_ISREG(status.st_mode)) return -1;
@@ -68,13 +72,12 @@ std::uint64_t make_view(const CodeObject& object, const BuildId& id) {
   return at == 0 ? 0 : at + within - object.data_start;
 }
 
-}  // namespace
-
-std::uint64_t file_view(const CodeObject& object) {
+std::uint64_t view_of(const CodeObject& object, bool may_make) {
   const std::uint64_t home = (object.data_start >> 12) * 0x9e3779b97f4a7c15u >> 54;
   for (unsigned i = 0; i < kMaxViews; ++i) {
     View& view = views[(home + i) % kMaxViews];
     std::uint64_t found = view.data_start.load(std::memory_order_acquire);
+    if (found == 0 && !may_make) return 0;
     if (found == 0) {
       const BuildId id = find_build_id(object);
       if (id.bytes != sizeof view.build_id || id.start + id.bytes > object.start + 4096) return 0;
@@ -92,6 +95,17 @@ std::uint64_t file_view(const CodeObject& object) {
     return id.bytes == sizeof view.build_id && same_bytes(id.start, view.build_id, id.bytes) ? view.aside : 0;
   }
   return 0;
+}
+
+}  // namespace
+
+std::uint64_t file_view(const CodeObject& object) { return view_of(object, process.options.touches); }
+
+void make_file_views() {
+  for (const link_map* map = first_link_map(); map != nullptr; map = map->l_next) {
+    CodeObject object;
+    if (find_code_object(reinterpret_cast<std::uint64_t>(map->l_ld), object) && object.hdr != 0) view_of(object, true);
+  }
 }
 
 }  // namespace faultline::shim

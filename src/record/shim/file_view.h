@@ -12,4 +12,8 @@ namespace faultline::shim {
 // no such mapping: no file (vdso), another file at that path by now, no build id to tell by, no descriptor or address space left.
 std::uint64_t file_view(const CodeObject& object);
 
+// Of all that is loaded, at the start: later the program may have forbidden itself to open files (seccomp(2)). What dlopen(3) brings is
+// mapped when it is first met, unless touches=0 asks for few system calls.
+void make_file_views();
+
 }  // namespace faultline::shim

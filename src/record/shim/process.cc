@@ -6,6 +6,7 @@
 #include "record/shim/block_watch.h"
 #include "record/shim/connection.h"
 #include "record/shim/environment.h"
+#include "record/shim/file_view.h"
 #include "record/shim/modules.h"
 #include "record/shim/real_functions.h"
 #include "record/shim/start_record.h"
@@ -209,6 +210,7 @@ ThreadRing* start_process(ProcessTable& table, std::uint64_t self) {
   if (ring == nullptr) return nullptr;
   ring->busy = 1;
   write_start_record(*ring);
+  if (process.options.stacks) make_file_views();
   announce_loaded_modules(*ring);
   ring->busy = 0;
   return ring;
