@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint64_t kKiB = 1024, kMiB = 1024 * 1024;
 constexpr std::uint64_t kSmallestThreshold = 16 * kKiB;
+constexpr std::uint64_t kLeastPeriodMs = 100;  // a thread that wakes more often costs more than it gives back
 
 std::uint64_t rounded(std::uint64_t bytes, std::uint64_t least) { return std::bit_ceil(std::max(bytes, least)); }
 
@@ -34,7 +35,7 @@ std::uint64_t round_down(std::uint64_t value) {
 std::vector<std::uint64_t> trim_periods_ms(const SizeProfile& profile) {
   std::vector<std::uint64_t> list;
   for (const std::uint64_t parts : {3, 12, 50})
-    if (profile.duration_ms / parts >= 20) list.push_back(round_down(profile.duration_ms / parts));
+    if (profile.duration_ms / parts >= kLeastPeriodMs) list.push_back(round_down(profile.duration_ms / parts));
   return list;
 }
 
