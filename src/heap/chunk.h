@@ -20,6 +20,7 @@ inline constexpr std::uint64_t kMinChunk = 32;
 inline constexpr std::uint64_t kFreeChunkStruct = 48;  // all six words; malloc_trim never gives these away
 inline constexpr std::uint64_t kPrevInUse = 1, kMmapped = 2, kNonMain = 4, kFlagBits = 7;
 inline constexpr std::uint64_t kSmallLimit = 1024;  // chunks below it are in exact-size bins
+inline constexpr std::uint64_t kCacheKey = 0x7463616368656b79;  // in a block of a thread's cache, at user+8; glibc draws one by lot
 inline constexpr std::uint64_t kMaxRequest = (std::uint64_t{1} << 63) - 1;  // PTRDIFF_MAX
 
 constexpr Address user_of(Address chunk) { return chunk + kChunkHeader; }

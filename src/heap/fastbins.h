@@ -19,8 +19,10 @@ class FastbinOrder {
   void pop() { chunks_.pop_back(); }
   void clear() { chunks_.clear(); }
   Address below_head(std::size_t links) const { return links < chunks_.size() ? chunks_[chunks_.size() - 1 - links] : 0; }
+  bool is_long() const { return chunks_.size() >= kLong; }  // else its chunks are near each other, as a rule
 
  private:
+  static constexpr std::size_t kLong = 128;
   std::vector<Address> chunks_;
 };
 
@@ -31,6 +33,7 @@ class FastbinOrder<false> {
   void pop() {}
   void clear() {}
   Address below_head(std::size_t) const { return 0; }
+  bool is_long() const { return false; }
 };
 
 template <MemoryProvider Memory>
@@ -74,11 +77,14 @@ class Fastbins {
   void take_all(unsigned i, F f) {
     Order order;
     std::swap(order, orders_[i]);
-    for (std::size_t link = 0; link < kHeadersAhead; ++link) expect_header(memory_, order.below_head(link));
-    for (std::size_t link = 0; link < kNeighboursAhead; ++link) expect_neighbours(memory_, order.below_head(link));
+    const bool far = order.is_long();
+    for (std::size_t link = 0; far && link < kHeadersAhead; ++link) expect_header(memory_, order.below_head(link));
     for (Address chunk = std::exchange(heads_[i], 0); chunk != 0; order.pop()) {
-      expect_header(memory_, order.below_head(kHeadersAhead));
-      expect_neighbours(memory_, order.below_head(kNeighboursAhead));
+      if (far) {
+        expect_header(memory_, order.below_head(kHeadersAhead));
+        expect_neighbours(memory_, order.below_head(kNeighboursAhead));
+        expect_links(memory_, order.below_head(kLinksAhead));
+      }
       const Address after = next(chunk);
       f(chunk);
       chunk = after;
@@ -89,7 +95,7 @@ class Fastbins {
 
  private:
   using Order = FastbinOrder<looks_ahead<Memory>>;
-  static constexpr std::size_t kPopsAhead = 8, kHeadersAhead = 16, kNeighboursAhead = 8;
+  static constexpr std::size_t kPopsAhead = 8, kHeadersAhead = 16, kNeighboursAhead = 10, kLinksAhead = 5;
 
   Memory& memory_;
   std::array<Address, kCount> heads_{};

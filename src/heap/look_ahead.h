@@ -34,4 +34,19 @@ void expect_neighbours(P& memory, Address chunk) {
   }
 }
 
+// The free chunks it will merge with leave their lists: the chunks before and after them there.
+template <typename P>
+[[gnu::noinline]] void expect_links(P& memory, Address chunk) {
+  if constexpr (looks_ahead<P>) {
+    const auto leaves = [&](Address merged) {
+      memory.prefetch(memory.peek(merged + 16) + 24);
+      memory.prefetch(memory.peek(merged + 24) + 16);
+    };
+    const std::uint64_t head = memory.peek(chunk + 8);
+    if ((head & kPrevInUse) == 0) leaves(chunk - memory.peek(chunk));
+    const Address next = chunk + (head & ~kFlagBits), after = next + (memory.peek(next + 8) & ~kFlagBits);
+    if ((memory.peek(after + 8) & kPrevInUse) == 0) leaves(next);
+  }
+}
+
 }  // namespace faultline::heap

@@ -28,7 +28,7 @@ class Tcache {
 
   template <MemoryProvider Memory>
   void put(Memory& memory, Address user, std::uint64_t i) {
-    memory.store_word(user + 8, kKey);
+    memory.store_word(user + 8, kCacheKey);
     memory.store_word(user, heads_[i]);
     heads_[i] = user;
     ++counts_[i];
@@ -91,7 +91,7 @@ class Tcache {
   // glibc reads the key word on every free. True if the block is in the list already (a double free).
   template <MemoryProvider Memory>
   bool holds(Memory& memory, Address user, std::uint64_t i) const {
-    if (memory.load_word(user + 8) != kKey) [[likely]] return false;
+    if (memory.load_word(user + 8) != kCacheKey) [[likely]] return false;
     for (Address at = heads_[i]; at != 0; at = memory.load_word(at)) {
       if (at == user) return true;
     }
@@ -99,8 +99,6 @@ class Tcache {
   }
 
  private:
-  static constexpr std::uint64_t kKey = 0x7463616368656b79;
-
   std::array<std::uint16_t, kTcacheBins> counts_{};
   std::array<Address, kTcacheBins> heads_{};
 };

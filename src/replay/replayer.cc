@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/prefetch.h"
 #include "replay/heap_looks.h"
 #include "replay/modelled.h"
 #include "replay/thread_lives.h"
@@ -50,7 +51,7 @@ class Replay {
   std::optional<Prediction> run() {
     for (std::size_t i = 0; i < program_.events.size(); ++i) {
       const Event& event = program_.events[i];
-      look_ahead(i);
+      if (slots_.size() >= kFewBlocks) look_ahead(i);
       if ((i >= next_pause_ || event.time >= next_rest_time_) && !pause(i, event.time)) return std::nullopt;
       if (trims_.running() && trims_.due(event)) heap_model().malloc_trim(event.thread, 0);
       if (event.flags & (kUnknown | kFailed)) {
@@ -77,6 +78,7 @@ class Replay {
 
  private:
   static constexpr std::size_t kAskedEvery = 4096;
+  static constexpr std::size_t kFewBlocks = 65536;  // what is known of these is in the host's caches anyway
 
   const Program& program_;
   const ReplayPlan& plan_;
@@ -112,19 +114,23 @@ class Replay {
   Memory& memory() const { return process_->memory; }
   heap::Heap<Memory>& heap_model() const { return process_->heap; }
 
-  // Blocks are freed in no order: without this each free waits for far memory, for its slot, then for its chunk's header, then
-  // for that of the chunk above, with which it may merge. All three are known before it is their turn.
-  void look_ahead(std::size_t at) const {
-    constexpr std::size_t kSlotsAhead = 64, kHeadersAhead = 40, kNeighboursAhead = 20;
-    if (at + kSlotsAhead >= program_.events.size()) return;
+  // Blocks are freed in no order: without this each free waits for far memory, for its slot, then for its chunk's header, and where
+  // no cache takes the block for that of the chunk above, with which it may merge. All are known before it is their turn. No branch
+  // asks what the event does: that is as hard to foresee as the memory is far.
+  [[gnu::noinline]] void look_ahead(std::size_t at) const {
+    constexpr std::size_t kEventsAhead = 128, kSlotsAhead = 72, kHeadersAhead = 48, kNeighboursAhead = 24;
+    constexpr std::uint64_t kCached = 120;  // blocks beyond that are in no fastbin
+    if (at + kEventsAhead >= program_.events.size()) return;
     const Event* const events = &program_.events[at];
-    if (const std::uint32_t slot = events[kSlotsAhead].slot; slot != kNoSlot) __builtin_prefetch(&slots_[slot]);
-    if (const std::uint32_t slot = given_slot(events[kSlotsAhead]); slot != kNoSlot) __builtin_prefetch(&slots_[slot]);
-    if (const std::uint32_t slot = given_slot(events[kHeadersAhead]); slot != kNoSlot) heap::expect_header(twin(), heap::chunk_of_user(slots_[slot].address));
-    if (const std::uint32_t slot = given_slot(events[kNeighboursAhead]); slot != kNoSlot) heap::expect_neighbours(twin(), heap::chunk_of_user(slots_[slot].address));
+    faultline::prefetch(&events[kEventsAhead]);
+    faultline::prefetch(&slots_[given_slot(events[kSlotsAhead])]);
+    heap::expect_header(twin(), heap::chunk_of_user(slots_[given_slot(events[kHeadersAhead])].address));
+    const Slot& soon = slots_[given_slot(events[kNeighboursAhead])];
+    if (soon.size > kCached) heap::expect_neighbours(twin(), heap::chunk_of_user(soon.address));
   }
-  static std::uint32_t given_slot(const Event& event) {  // of the block that goes
-    return event.op == HeapOp::free ? event.slot : event.op == HeapOp::realloc ? event.other : kNoSlot;
+  static std::uint32_t given_slot(const Event& event) {  // of the block that goes, else some slot
+    const std::uint32_t slot = event.op == HeapOp::realloc ? event.other : event.slot;
+    return slot == kNoSlot ? 0 : slot;
   }
 
   // Whatever is due before this event besides the calls of malloc. False: the replay is given up.

@@ -192,5 +192,30 @@ TEST_F(TwinMemoryTest, UsedHostMemoryShowsNothingOfItsPast) {
   next.check_invariants();
 }
 
+// Words are kept in half their size: whatever is stored is what is read, also where there is no code for it.
+TEST(HostPages, EveryWordComesBack) {
+  constexpr std::uint64_t kBase = 0x555555559000;
+  heap::HostPages pages(kBase, 1 << 20);
+  const std::uint64_t values[] = {0, 1, 0x21, 0x7fffffff, 0x80000000, 0xffffffff, std::uint64_t{1} << 40, ~std::uint64_t{0}, heap::kCacheKey,
+                                  kBase, kBase + 16, kBase + 8, kBase - 16, kBase + (std::uint64_t{16} << 30) - 16, kBase + (std::uint64_t{16} << 30),
+                                  0x7ffff0000010, 0x7ffff0000018, 0x7ffff0000010 + (std::uint64_t{8} << 30) - 32, 0x7ffff0000010 + (std::uint64_t{9} << 30), 0x7fff00000000, 0x10};
+  std::uint64_t at = kBase;
+  for (const std::uint64_t value : values) pages.store(at += 8, value);
+  at = kBase;
+  for (const std::uint64_t value : values) EXPECT_EQ(pages.load(at += 8), value) << std::hex << value;
+  pages.copy(kBase + 24, kBase + 8, sizeof values);  // memmove
+  const heap::HostPages child(pages);
+  for (std::size_t i = 0; i < std::size(values); ++i) {
+    EXPECT_EQ(pages.load(kBase + 24 + i * 8), values[i]);
+    EXPECT_EQ(child.load(kBase + 24 + i * 8), values[i]);
+  }
+  pages.clear(kBase + 24, 16);
+  EXPECT_EQ(pages.load(kBase + 24), 0u);
+  EXPECT_EQ(pages.load(kBase + 32), 0u);
+  EXPECT_EQ(pages.load(kBase + 40), values[2]);
+  pages.drop(kBase);
+  EXPECT_EQ(pages.load(kBase + 40), 0u);
+}
+
 }  // namespace
 }  // namespace faultline::heap

@@ -1,5 +1,6 @@
 // Contents of the modelled brk area, kept in one sparse reservation of the host outside the twin's accounting.
 // A page holds data from the first store until drop(); a page without data reads as zero and costs the host nothing.
+// Words are kept in half their size (word_code.h): a replay of a large heap waits for memory, and waits less for less of it.
 // Beside that each page has what its owner knows of accesses to it: two bytes a page are all that most of them look at.
 #pragma once
 
@@ -7,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/prefetch.h"
 #include "base/units.h"
+#include "heap/on/word_code.h"
 
 namespace faultline::heap {
 
@@ -27,12 +30,13 @@ class HostPages {
   std::uint64_t size() const { return size_; }
   bool covers(std::uint64_t address) const { return address - base_ < size_; }
 
-  std::uint64_t load(std::uint64_t address) const { return *at(address); }
+  // Words: addresses are multiples of 8.
+  std::uint64_t load(std::uint64_t address) const { return code_.decode(*at(address), address); }
   void store(std::uint64_t address, std::uint64_t value) {
     if (!holds_data(address)) [[unlikely]] state_of(address) |= kData;
-    *at(address) = value;
+    *at(address) = code_.encode(value, address);
   }
-  void overwrite(std::uint64_t address, std::uint64_t value) { *at(address) = value; }  // in a page that holds data
+  void overwrite(std::uint64_t address, std::uint64_t value) { *at(address) = code_.encode(value, address); }  // in a page that holds data
   bool holds_data(std::uint64_t address) const { return (state(address) & kData) != 0; }
 
   // Known accesses. False for what is not covered. All of them are forgotten by a new generation, whose pages know nothing yet.
@@ -47,16 +51,17 @@ class HostPages {
   void forget_accesses(std::uint64_t start, std::uint64_t end);
   void forget_accesses();
   void drop(std::uint64_t address);                         // the page of address reads as zero from now on
-  void clear(std::uint64_t address, std::uint64_t length);  // zeroes bytes
-  // The word at the address will be asked for soon.
-  void prefetch(std::uint64_t address) const { __builtin_prefetch(at(address)); }
-  // memmove within the area.
+  void clear(std::uint64_t address, std::uint64_t length);  // zeroes bytes; a word that is zeroed in part reads as anything
+  // The word at the address will be asked for soon; nothing, if it is not covered.
+  void prefetch(std::uint64_t address) const { faultline::prefetch(at(covers(address) ? address : base_)); }
+  // memmove of whole words within the area; what is left over at the end is no word.
   void copy(std::uint64_t to, std::uint64_t from, std::uint64_t length);
 
  private:
   static constexpr std::uint16_t kData = 1, kRead = 2, kWritten = 4, kBits = 7, kGeneration = 8;  // kWritten with kRead only
 
-  std::uint64_t* at(std::uint64_t address) const { return words_ + (address - base_) / sizeof(std::uint64_t); }
+  static constexpr std::uint64_t host_bytes(std::uint64_t bytes) { return bytes / 8 * sizeof(WordCode::Code); }
+  WordCode::Code* at(std::uint64_t address) const { return words_ + (address - base_) / 8; }
   std::uint16_t state(std::uint64_t address) const {
     const std::uint64_t page = (address - base_) >> kPageShift;
     return page < pages_.size() ? pages_[page] : 0;
@@ -69,7 +74,8 @@ class HostPages {
 
   std::uint64_t base_;
   std::uint64_t size_ = 0;
-  std::uint64_t* words_ = nullptr;
+  WordCode::Code* words_ = nullptr;
+  WordCode code_;
   std::vector<std::uint16_t> pages_;               // kData, kRead, kWritten, and the generation the last two are of
   std::uint16_t all_known_ = kGeneration | kBits;  // of this generation; never that of a page nobody asked about
 };

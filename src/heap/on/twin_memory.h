@@ -50,9 +50,7 @@ class TwinMemory {
 
   // Words in the brk area that will be asked for soon: changes nothing, makes nothing fault. peek: what such a word holds; 0
   // elsewhere.
-  void prefetch(Address address) const {
-    if (in_heap_words(address)) heap_words_.prefetch(address);
-  }
+  void prefetch(Address address) const { heap_words_.prefetch(address); }
   std::uint64_t peek(Address address) const { return in_heap_words(address) ? heap_words_.load(address) : 0; }
 
   // The program reads or writes [address, address + length): one access per page. length 0 touches nothing.
