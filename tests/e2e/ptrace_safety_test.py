@@ -119,7 +119,7 @@ often = [signal.SIGUSR1] * 16
 print(of_child(lambda: handled(True), *often), of_child(lambda: handled(False), *often))
 def interrupted_sleep():
     signal.signal(signal.SIGUSR1, lambda n, frame: None)
-    return 100 + ctypes.get_errno() if ctypes_sleep(1.5) < 0 else 0
+    return 100 + ctypes.get_errno() if ctypes_sleep(0.99) < 0 else 0
 print(of_child(interrupted_sleep, *often))
 """
 LEADER_ENDS = """
