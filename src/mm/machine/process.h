@@ -38,6 +38,7 @@ class Process {
   }
   // The same if it faults not; else nothing happens, and false.
   bool access_if_hit(VirtAddr address, bool write) { return space_->access_if_hit(address, write); }
+  Pte* entry_ahead(VirtAddr address) { return space_->entry_ahead(address); }  // see there
   // Everything else this process does to its memory: body(AddressSpace&). Faults inside count here, as those of
   // MAP_POPULATE do in Linux.
   template <typename Body>

@@ -73,8 +73,7 @@ void PageTable::free_empty_leaves(std::uint64_t start, std::uint64_t end) {
   }
 }
 
-const Pte* PageTable::entry(Vpn vpn) const {
-  if (const Pte* cached = cached_entry(vpn); cached != nullptr) return cached;
+const Pte* PageTable::walk_to(Vpn vpn) const {
   const std::uint64_t address = base_of(vpn).value;
   TablePage* at = &table(root_);
   for (int level = kLevels; level > 1; --level) {
@@ -85,8 +84,7 @@ const Pte* PageTable::entry(Vpn vpn) const {
   return &at->entries[table_index(address, 1)];
 }
 
-Pte* PageTable::entry(Vpn vpn) {
-  if (Pte* cached = cached_entry(vpn); cached != nullptr) return cached;
+Pte* PageTable::walk_to(Vpn vpn) {
   TablePage* leaf = nullptr;
   const std::uint64_t address = base_of(vpn).value;
   find_leaf(address, leaf);

@@ -41,12 +41,14 @@ class PageTable {
     return slot.region == region ? &slot.table->entries[vpn.value % kEntriesPerTable] : nullptr;
   }
   const Pte* cached_entry(Vpn vpn) const { return const_cast<PageTable*>(this)->cached_entry(vpn); }
-  void prefetch(Vpn vpn) const {
-    const CacheSlot& slot = cache_[vpn.value / kEntriesPerTable % kCacheSlots];
-    if (slot.table != nullptr) __builtin_prefetch(&slot.table->entries[vpn.value % kEntriesPerTable], 1);
+  Pte* entry(Vpn vpn) {  // walks; nullptr when a table on the way is missing
+    Pte* const cached = cached_entry(vpn);
+    return cached != nullptr ? cached : walk_to(vpn);
   }
-  Pte* entry(Vpn vpn);                 // walks; nullptr when a table on the way is missing
-  const Pte* entry(Vpn vpn) const;
+  const Pte* entry(Vpn vpn) const {
+    const Pte* const cached = cached_entry(vpn);
+    return cached != nullptr ? cached : walk_to(vpn);
+  }
   Pte* make_entry(Vpn vpn);            // walks and builds missing tables; nullptr when frames run out
 
   // Calls visit(address, Pte&) for every entry that is not empty in [start, end), in address order. visit may clear or
@@ -101,6 +103,8 @@ class PageTable {
   };
   static constexpr std::size_t kCacheSlots = 512;
 
+  Pte* walk_to(Vpn vpn);  // and remembers the table
+  const Pte* walk_to(Vpn vpn) const;
   TablePage& table(Pfn pfn) const { return *frames_.at(pfn).table; }
   std::optional<Pfn> new_table();
   void drop_table(Pfn pfn);

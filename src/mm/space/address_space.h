@@ -94,18 +94,26 @@ class AddressSpace {
   // One access to the page of `address`. A hit costs a few nanoseconds and looks at the page table alone, as hardware does.
   Access access(VirtAddr address, bool write) { return access_if_hit(address, write) ? Access::hit : access_slowly(address, write); }
   bool access_if_hit(VirtAddr address, bool write) {
-    const std::uint64_t need = write ? Pte::kPresent | Pte::kWritable : Pte::kPresent;
     Pte* const pte = table_.cached_entry(address.vpn());
-    if (pte == nullptr || (pte->bits & need) != need) return false;
-    pte->bits |= write ? Pte::kAccessed | Pte::kDirty : Pte::kAccessed;
+    return pte != nullptr && hit(*pte, write);
+  }
+  // The same where the entry is known. False: it faults, and nothing happened.
+  static bool hit(Pte& pte, bool write) {
+    const std::uint64_t need = write ? Pte::kPresent | Pte::kWritable : Pte::kPresent;
+    if ((pte.bits & need) != need) return false;
+    pte.bits |= write ? Pte::kAccessed | Pte::kDirty : Pte::kAccessed;
     return true;
   }
 
-  // An access will come there: what it looks at is pulled into the processor's cache. Each finds there what the one before fetched.
-  // None changes anything.
-  void prefetch_entry(VirtAddr address) const { table_.prefetch(address.vpn()); }
-  void prefetch_slot(VirtAddr address) const;  // of an entry that is in swap
-  void prefetch_page(VirtAddr address) const;  // what page replacement keeps of what the slot holds
+  // An access will come there: its entry, null where it is not known, is the same until the next system call and is pulled into the
+  // processor's cache; and then, of an entry that is in swap, what the fault looks at: each finds there what the one before fetched.
+  Pte* entry_ahead(VirtAddr address) {
+    Pte* const pte = table_.cached_entry(address.vpn());
+    __builtin_prefetch(pte, 1);
+    return pte;
+  }
+  void prefetch_slot(const Pte& pte) const;
+  void prefetch_page(const Pte& pte) const;  // what page replacement keeps of what the slot holds
 
   // --- program break ---
   VirtAddr start_brk() const { return layout_.start_brk; }

@@ -10,6 +10,7 @@ namespace faultline::mm {
 std::optional<Pfn> AddressSpace::read_around_page(Vma& vma, SwapSlot slot, Vpn vpn) {
   SwapSpace& swap = *frames_.swap();
   const ReadWindow window = vma.swap_read_ahead.window(vpn.value, swap.max_window(), vma.start >> kPageShift, vma.end >> kPageShift);
+  if (window.pages() == 1) return swap.read(slot, std::span(&slot, 1));
   std::vector<SwapSlot> slots;
   for (std::uint64_t at = window.first; at < window.end; ++at) {
     const Pte* pte = table_.entry(Vpn(at));
@@ -51,14 +52,10 @@ Access AddressSpace::fault_in_swapped(Vma& vma, bool write, Pte& pte, FrameUser 
   return fault_done(vma, FaultPath::swap_in, major);
 }
 
-void AddressSpace::prefetch_slot(VirtAddr address) const {
-  const Pte* pte = table_.cached_entry(address.vpn());
-  if (pte != nullptr && pte->swap()) frames_.swap()->area().prefetch(pte->swap_slot());
-}
+void AddressSpace::prefetch_slot(const Pte& pte) const { frames_.swap()->area().prefetch(pte.swap_slot()); }
 
-void AddressSpace::prefetch_page(VirtAddr address) const {
-  const Pte* pte = table_.cached_entry(address.vpn());
-  if (pte != nullptr && pte->swap() && frames_.observer() != nullptr) frames_.observer()->prefetch_returning(frames_.swap()->area().page(pte->swap_slot()));
+void AddressSpace::prefetch_page(const Pte& pte) const {
+  if (frames_.observer() != nullptr) frames_.observer()->prefetch_returning(frames_.swap()->area().page(pte.swap_slot()));
 }
 
 // --- what page replacement does to an entry (reverse_map.cc) ---

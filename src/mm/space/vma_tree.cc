@@ -36,13 +36,13 @@ std::size_t VmaTree::block_of(std::uint64_t address) const {
   return above == first_starts_.begin() ? 0 : static_cast<std::size_t>(above - first_starts_.begin()) - 1;
 }
 
-Vma* VmaTree::find(std::uint64_t address) {
+Vma* VmaTree::search(std::uint64_t address) {
   if (blocks_.empty()) return nullptr;
   const std::size_t at = block_of(address);
   Block& block = *blocks_[at];
   Vma* const begin = block.vmas.data();
   Vma* const found = std::partition_point(begin, begin + block.count, [&](const Vma& vma) { return vma.end <= address; });
-  if (found != begin + block.count) return found;
+  if (found != begin + block.count) return latest_ = found;
   return at + 1 < blocks_.size() ? &blocks_[at + 1]->vmas[0] : nullptr;
 }
 
@@ -62,6 +62,7 @@ VmaTree::Position VmaTree::locate(const Vma& vma) const {
 }
 
 void VmaTree::bounds_changed(std::size_t block) {
+  latest_ = nullptr;
   if (block < blocks_.size()) {
     first_starts_[block] = blocks_[block]->vmas[0].start;
     widest_gaps_[block] = kUnknownGap;

@@ -27,7 +27,9 @@ class VmaTree {
 
   // Pointers stay valid until the next insert or erase. Start and end are changed with resize() only; the other members
   // may be written through the pointer, anon_vma with set_anon_vma() only.
-  Vma* find(std::uint64_t address);  // the first mapping that ends above address (find_vma)
+  Vma* find(std::uint64_t address) {  // the first mapping that ends above address (find_vma)
+    return latest_ != nullptr && latest_->contains(address) ? latest_ : search(address);
+  }
   const Vma* find(std::uint64_t address) const { return const_cast<VmaTree*>(this)->find(address); }
   Vma* containing(std::uint64_t address) {  // vma_lookup
     Vma* vma = find(address);
@@ -76,6 +78,7 @@ class VmaTree {
   static constexpr std::uint64_t kUnknownGap = ~std::uint64_t{0};
 
   static void let_go(const Vma& vma);
+  Vma* search(std::uint64_t address);
   std::size_t block_of(std::uint64_t address) const;  // the last block whose first start is <= address, else 0
   Position locate(const Vma& vma) const;
   void split_block(std::size_t block);
@@ -84,6 +87,7 @@ class VmaTree {
   std::uint64_t widest_gap(std::size_t block) const;
 
   std::uint64_t size_ = 0;
+  Vma* latest_ = nullptr;  // what find() found: the next one is asked about the same, mostly
   std::vector<std::unique_ptr<Block>> blocks_;       // none is empty
   std::vector<std::uint64_t> first_starts_;          // blocks_[i]->vmas[0].start
   mutable std::vector<std::uint64_t> widest_gaps_;   // free bytes before some mapping of the block; kUnknownGap: recompute

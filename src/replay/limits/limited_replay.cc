@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <unordered_map>
 
 #include "mm/backing/open_file.h"
@@ -23,6 +24,8 @@ constexpr std::uint64_t kDenseRegions = 1u << 16;  // the others are rare: looke
 // What references look at is pulled into the processor's cache before they come, one thing leading to the next: the entry three times so
 // many references ahead, the swap slot that stands in it twice, what is known of the slot's page once.
 constexpr std::size_t kStepAhead = 8;
+constexpr std::size_t kLookAhead = 3 * kStepAhead;
+constexpr std::size_t kEntriesAhead = 32;  // remembered: more than kLookAhead
 
 class LimitedReplay {
  public:
@@ -37,18 +40,16 @@ class LimitedReplay {
 
   Result<LimitOutcome> run() {
     std::vector<ReferenceEvent> buffer(1024);
-    std::vector<VirtAddr> places(buffer.size());  // of a stream without mappings
+    addresses_.resize(buffer.size() + kLookAhead);
     for (;;) {
       FL_TRY(const std::size_t count, source_.next(buffer));
       if (count == 0) return finish();
-      if (!has_mappings_) std::transform(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(count), places.begin(), [this](const ReferenceEvent& event) { return base_of(Vpn(placed(event.page))); });
-      for (std::size_t i = 0; i < count; ++i) {
-        if (i + 3 * kStepAhead < count) {
-          look_ahead(buffer[i + 3 * kStepAhead], places[i + 3 * kStepAhead], [](const mm::AddressSpace& space, VirtAddr at) { space.prefetch_entry(at); });
-          look_ahead(buffer[i + 2 * kStepAhead], places[i + 2 * kStepAhead], [](const mm::AddressSpace& space, VirtAddr at) { space.prefetch_slot(at); });
-          look_ahead(buffer[i + kStepAhead], places[i + kStepAhead], [](const mm::AddressSpace& space, VirtAddr at) { space.prefetch_page(at); });
-        }
-        if (!step(buffer[i], has_mappings_ ? place_of(buffer[i]) : places[i])) return finish();
+      const std::span<const ReferenceEvent> events = std::span(buffer).first(count);
+      for (std::size_t i = 0; i < count;) {
+        std::size_t end = i;
+        while (end < count && trace::is_touch(events[end].kind) && events[end].process == events[i].process) ++end;
+        if (!(end > i ? touch_all(events.subspan(i, end - i)) : call(events[i]))) return finish();
+        i = std::max(end, i + 1);
       }
     }
   }
@@ -70,15 +71,51 @@ class LimitedReplay {
     return config;
   }
 
+  // Touches of one process, and no call between them, so that entries stay where they are: they are found ahead of their touches.
   // False: the program was killed.
-  bool step(const ReferenceEvent& event, VirtAddr address) {
-    if (event.process >= processes_.size() || processes_[event.process] == nullptr) return true;  // of a process that is gone
-    mm::Process& process = *processes_[event.process];
-    if (trace::is_touch(event.kind)) [[likely]] {
-      ++outcome_.references;
-      const bool write = event.kind == ReferenceKind::write;
-      return (!sees_accesses_ && process.access_if_hit(address, write)) || touch(process, address, write);
+  bool touch_all(std::span<const ReferenceEvent> events) {
+    const std::uint32_t number = events.front().process;
+    if (!exists(number)) return true;
+    mm::Process& process = *processes_[number];
+    find_addresses(number, events);
+    const std::uint64_t before = outcome_.references;
+    std::array<mm::Pte*, kEntriesAhead> entries;
+    for (std::size_t i = 0; i < kLookAhead; ++i) entries[i] = process.entry_ahead(addresses_[i]);
+    for (std::size_t i = 0; i < events.size(); ++i) {
+      entries[(i + 3 * kStepAhead) % kEntriesAhead] = process.entry_ahead(addresses_[i + 3 * kStepAhead]);
+      if (const mm::Pte* pte = entries[(i + 2 * kStepAhead) % kEntriesAhead]; pte != nullptr && pte->swap()) [[unlikely]]
+        process.space().prefetch_slot(*pte);
+      if (const mm::Pte* pte = entries[(i + kStepAhead) % kEntriesAhead]; pte != nullptr && pte->swap()) [[unlikely]]
+        process.space().prefetch_page(*pte);
+      const bool write = events[i].kind == ReferenceKind::write;
+      mm::Pte* const pte = entries[i % kEntriesAhead];
+      if (pte != nullptr && !sees_accesses_ && mm::AddressSpace::hit(*pte, write)) [[likely]]
+        continue;
+      outcome_.references = before + i + 1;
+      if (!touch(process, addresses_[i], write)) return false;
     }
+    outcome_.references = before + events.size();
+    return true;
+  }
+
+  bool exists(std::uint32_t number) const { return number < processes_.size() && processes_[number] != nullptr; }
+
+  // Where they lie in the machine; behind the last one the same again, for who looks ahead.
+  void find_addresses(std::uint32_t number, std::span<const ReferenceEvent> events) {
+    std::size_t count = 0;
+    if (has_mappings_) {
+      const MappingPlaces& places = places_[number];
+      for (const ReferenceEvent& event : events) addresses_[count++] = base_of(Vpn(places.place(event.page)));
+    } else {
+      for (const ReferenceEvent& event : events) addresses_[count++] = base_of(Vpn(placed(event.page)));
+    }
+    std::fill_n(addresses_.begin() + static_cast<std::ptrdiff_t>(count), kLookAhead, addresses_[count - 1]);
+  }
+
+  // False: the program was killed.
+  bool call(const ReferenceEvent& event) {
+    if (!exists(event.process)) return true;
+    mm::Process& process = *processes_[event.process];
     switch (event.kind) {
       case ReferenceKind::read:
       case ReferenceKind::execute:
@@ -97,7 +134,7 @@ class LimitedReplay {
       case ReferenceKind::exit: exit(event.process); return true;
       case ReferenceKind::move: {
         const ByteCount length(event.pages << kPageShift);
-        const mm::MremapArguments moved{address, length, length, mm::kRemapMayMove | mm::kRemapFixed, base_of(Vpn(event.file_page))};
+        const mm::MremapArguments moved{base_of(Vpn(places_[event.process].place(event.page))), length, length, mm::kRemapMayMove | mm::kRemapFixed, base_of(Vpn(event.file_page))};
         places_[event.process].unmap(event.file_page, event.pages);
         places_[event.process].unmap(event.page, event.pages);
         last_ = nullptr;
@@ -150,19 +187,6 @@ class LimitedReplay {
       place = found->second;
     }
     return place * kRegionPages + page % kRegionPages;
-  }
-
-  template <typename Prefetch>
-  void look_ahead(const ReferenceEvent& event, VirtAddr place, Prefetch&& prefetch) const {
-    if (const mm::AddressSpace* space = space_of(event); space != nullptr) prefetch(*space, has_mappings_ ? place_of(event) : place);
-  }
-  const mm::AddressSpace* space_of(const ReferenceEvent& event) const {
-    if (!trace::is_touch(event.kind) || event.process >= processes_.size() || processes_[event.process] == nullptr) return nullptr;
-    return &processes_[event.process]->space();
-  }
-  // Where it lies in the machine as far as is known now.
-  VirtAddr place_of(const ReferenceEvent& event) const {
-    return base_of(Vpn(event.process < places_.size() ? places_[event.process].place(event.page) : event.page));
   }
 
   void tell(mm::Process& process, VirtAddr address, bool write) {
@@ -323,6 +347,7 @@ class LimitedReplay {
   std::vector<std::uint32_t> dense_regions_;  // of a stream without mappings: their places, in the order they appeared; 0: not seen yet
   std::unordered_map<std::uint64_t, std::uint64_t> regions_;  // the same of high ones
   std::uint64_t region_count_ = 0;
+  std::vector<VirtAddr> addresses_;  // of the touches at hand
   std::uint64_t hits_told_ = 0;  // whose time went by already
   bool sees_accesses_ = false;
   LimitOutcome outcome_;
