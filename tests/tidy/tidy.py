@@ -82,7 +82,7 @@ def check_readmes():
 
 def check_registrations():
     """Every plug-in file registers exactly once: a file without a registration is dead, two nouns in one are a mistake."""
-    for folder, macro in (("cli/commands", "FL_REGISTER_COMMAND"), ("analyze/findings", "FL_REGISTER_FINDING"), ("trace/importers", "FL_REGISTER_IMPORTER")):
+    for folder, macro in (("cli/commands", "FL_REGISTER_COMMAND"), ("analyze/findings", "FL_REGISTER_FINDING"), ("trace/importers", "FL_REGISTER_IMPORTER"), ("report/exporters", "FL_REGISTER_EXPORTER")):
         for path in sorted((SOURCE / folder).glob("*.cc")):
             count = len(re.findall(rf"^{macro}\(", path.read_text(), re.M))
             if count != 1:
