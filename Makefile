@@ -4,7 +4,8 @@
 BUILD ?= build/release
 JOBS ?= $(shell nproc)
 
-.PHONY: help build demo test test-asan test-clang bench soak fuzz install-build install-test clean
+# cmake --install build/release --prefix /usr/local installs without a package.
+.PHONY: help build demo test test-asan test-clang bench soak fuzz deb install-build install-test clean
 
 help:
 	@echo "make demo        build, record a real program, report, advise, confirm"
@@ -13,6 +14,7 @@ help:
 	@echo "make bench       print the tables of measurements (minutes)"
 	@echo "make soak        long random campaigns against the kernel and libc: SECONDS=600, or PROGRAMS=1000000"
 	@echo "make fuzz        fuzz the readers of recordings, of ELF files and of lab scripts: SECONDS=60 each"
+	@echo "make deb         a Debian package, in $(BUILD)"
 	@echo "make build       only build, into $(BUILD)"
 
 install-build:
@@ -54,6 +56,11 @@ soak: build
 fuzz:
 	@scripts/install-dependencies build sanitize
 	@scripts/fuzz $(or $(SECONDS),60)
+
+deb: build
+	@scripts/install-dependencies package
+	@cd $(BUILD) && cpack -G DEB >cpack.log 2>&1 || { cat cpack.log; exit 1; }
+	@ls $(abspath $(BUILD))/faultline_*.deb
 
 clean:
 	rm -rf build

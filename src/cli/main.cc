@@ -5,26 +5,16 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <map>
 #include <string_view>
 
-#include "cli/command.h"
-#include "cli/version.h"
+#include "cli/command_line.h"
 
 namespace faultline::cli {
 namespace {
 
 int run(int argc, char** argv) {
-  CLI::App app{"faultline shows where a Linux process's memory and page faults come from, predicts what any setting would change, and proves it."};
-  app.set_version_flag("--version", std::string("faultline ") + kVersion);
-  app.require_subcommand(1);
-  std::map<const CLI::App*, std::unique_ptr<Command>> commands;
-  for (const CommandDescriptor& descriptor : Registry<CommandDescriptor>::instance().entries()) {
-    CLI::App* sub = app.add_subcommand(descriptor.name, descriptor.summary);
-    auto command = descriptor.make();
-    command->describe(*sub);
-    commands.emplace(sub, std::move(command));
-  }
+  CommandLine line;
+  CLI::App& app = line.app();
   char** const dashes = std::find_if(argv, argv + argc, [](const char* word) { return std::string_view(word) == "--"; });
   try {
     app.parse(static_cast<int>(dashes - argv), argv);
@@ -40,7 +30,7 @@ int run(int argc, char** argv) {
     return kBadInput;
   }
   for (const CLI::App* sub : app.get_subcommands()) {
-    Command& command = *commands.at(sub);
+    Command& command = line.command(*sub);
     if (dashes != argv + argc) {
       if (!command.takes_program()) {
         fmt::print(stderr, "faultline {}: runs no program, found one after --\n", sub->get_name());

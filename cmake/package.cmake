@@ -1,0 +1,13 @@
+# `make deb`: what cmake --install installs, as a Debian package.
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME faultline)
+set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
+set(CPACK_PACKAGE_CONTACT "faultline <faultline@localhost>")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION devel)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "valgrind")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "where a process's memory and page faults come from, and what a setting would change")
+include(CPack)
