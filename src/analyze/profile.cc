@@ -155,6 +155,10 @@ class Builder {
       profile_.missing.push_back("page faults were not recorded");
       profile_.known[static_cast<std::size_t>(Sample::page_faults)] = profile_.known[static_cast<std::size_t>(Sample::major_faults)] = false;
     }
+    const std::uint64_t unseen = process_.unattributed_minor + process_.unattributed_major, seen = profile_.total(Sample::page_faults);
+    if (recording_.meta().faults_recorded && unseen > (unseen + seen) / 100) {
+      profile_.missing.push_back(fmt::format("{} of {} page faults: the kernel counted them, the recorder did not see them", unseen, unseen + seen));
+    }
     if (!profile_.holds(Sample::resident_space)) profile_.missing.push_back("the process did not tell its end: what was resident is not known");
     if (profile_.rss.empty()) profile_.missing.push_back("no samples of RSS were taken");
     if (recording_.damage()) profile_.missing.push_back(*recording_.damage());
