@@ -16,6 +16,7 @@ struct DeviceModel {
   std::uint64_t read_latency_ns = 120'000;
   std::uint64_t write_latency_ns = 60'000;
   std::uint64_t page_ns = 4'000;     // transfer of 4 KiB
+  std::uint64_t request_pages = 254; // at most in one request: queue/max_segments, as virtio has it
   bool rotating = false;             // what queue/rotational says: chooses the kind of swap read-ahead
   bool synchronous = false;          // zram, brd: no queue, and a page nobody shares is read alone (SWP_SYNCHRONOUS_IO)
 };

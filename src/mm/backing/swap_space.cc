@@ -34,6 +34,7 @@ bool SwapSpace::read_one(SwapSlot slot, bool asked_for) {
   frames_.at(*pfn).read_ahead = !asked_for;
   frames_.at(*pfn).reading = true;
   reading_.push_back(*pfn);
+  writes_.add_read(slot);
   if (!asked_for) ++read_ahead_pages_;
   return true;
 }
@@ -52,12 +53,20 @@ std::optional<Pfn> SwapSpace::finish_read(SwapSlot slot) {
 
 std::optional<Pfn> SwapSpace::read_around_slot(SwapSlot slot) {
   const ReadWindow window = cluster_.window(slot.value, max_window(), area_.end());
-  for (std::uint64_t at = window.first; at < window.end; ++at) (void)read_one(SwapSlot(at), at == slot.value);
+  if (window.pages() > 1) {
+    writes_.plug();
+    for (std::uint64_t at = window.first; at < window.end; ++at) (void)read_one(SwapSlot(at), at == slot.value);
+    writes_.unplug();
+  }
   return finish_read(slot);
 }
 
 std::optional<Pfn> SwapSpace::read(SwapSlot slot, std::span<const SwapSlot> neighbours) {
-  for (const SwapSlot one : neighbours) (void)read_one(one, one == slot);
+  if (neighbours.size() > 1) {
+    writes_.plug();
+    for (const SwapSlot one : neighbours) (void)read_one(one, one == slot);
+    writes_.unplug();
+  }
   return finish_read(slot);
 }
 

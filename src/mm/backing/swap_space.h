@@ -10,6 +10,7 @@
 #include "mm/backing/block_device.h"
 #include "mm/backing/swap_area.h"
 #include "mm/backing/swap_read_ahead.h"
+#include "mm/backing/swap_writes.h"
 #include "mm/phys/frame_table.h"
 #include "mm/virtual_clock.h"
 
@@ -27,12 +28,13 @@ struct SwapConfig {
 class SwapSpace {
  public:
   SwapSpace(FrameTable& frames, const SwapConfig& config, VirtualClock& clock)
-      : frames_(frames), config_(config), clock_(clock), area_(config.pages), device_(config.device), cluster_(config.read_ahead_hits) {}
+      : frames_(frames), config_(config), clock_(clock), area_(config.pages), device_(config.device), writes_(device_, clock), cluster_(config.read_ahead_hits) {}
 
   SwapArea& area() { return area_; }
   const SwapArea& area() const { return area_; }
   BlockDevice& device() { return device_; }
   const BlockDevice& device() const { return device_; }
+  SwapWrites& writes() { return writes_; }
   bool reads_around_slots() const { return config_.device.rotating; }  // swap_use_vma_readahead() is false
   std::uint32_t max_window() const { return 1u << config_.page_cluster; }
   std::uint64_t read_ahead_pages() const { return read_ahead_pages_; }  // swap_ra
@@ -59,6 +61,7 @@ class SwapSpace {
   VirtualClock& clock_;
   SwapArea area_;
   BlockDevice device_;
+  SwapWrites writes_;
   ClusterReadAhead cluster_;
   std::vector<Pfn> reading_;  // locked until the device is done
   std::uint64_t read_ahead_pages_ = 0;

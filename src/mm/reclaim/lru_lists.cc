@@ -78,7 +78,9 @@ void LruLists::forget(PageId page) {
 }
 
 void LruLists::note_cost(PageKind kind, std::uint64_t io, std::uint64_t rotated) {
-  cost_[static_cast<std::size_t>(kind)] += io * kClusterMax + rotated;
+  const std::uint64_t cost = io * kClusterMax + rotated;
+  if (cost == 0) return;  // what came for nothing does not make what was before older
+  cost_[static_cast<std::size_t>(kind)] += cost;
   const std::uint64_t listed = known_size(Lru::inactive_anon) + known_size(Lru::active_anon) + known_size(Lru::inactive_file) + known_size(Lru::active_file);
   if (cost_[0] + cost_[1] > listed / 4) {
     cost_[0] /= 2;

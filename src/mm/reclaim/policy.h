@@ -75,7 +75,12 @@ class Evictor {
   virtual Eviction evict_now(PageId page) = 0;
   virtual bool writing(PageId page) const = 0;
   virtual bool reading(PageId) const { return false; }  // its contents are not there yet: it is locked
+  // It is to be freed once it is written (PG_reclaim); a fault that met it meanwhile took that away, and being told sets it again.
+  virtual bool claim_written(PageId) { return true; }
   virtual void wait_written(PageId page) = 0;  // time goes by until it is
+  // Writes in between are handed to the device together: blk_start_plug(), blk_finish_plug().
+  virtual void plug() {}
+  virtual void unplug() {}
   virtual void settle() {}                     // reports (on_written) what the device has done by now
   virtual bool can_swap() const = 0;           // a slot is left
 };

@@ -52,7 +52,7 @@ bool Reclaim::charge(std::uint64_t pages) {
     run_until(clock_.now_ns());
     policy_->reclaim(std::max(pages, kBatch), *this);
     enough = limit_.charge(pages);
-    if (!enough && pages == 1 && !config_.settings.group_waits && !writes_.empty()) wait_written(writes_.front().page);
+    if (!enough && pages == 1 && !config_.settings.group_waits) wait_for_next_write();
   }
   statistics_.stalled_ns += clock_.now_ns() - from_ns;
   if (!enough && pages == 1) statistics_.out_of_memory = true;
@@ -251,15 +251,31 @@ Eviction Reclaim::evict_anonymous(PageId page, Pfn pfn, bool waits) {
 
 // True when the frame is busy until the device is done.
 bool Reclaim::start_write(PageId page, Pfn pfn, bool waits) {
-  const std::uint64_t done_ns = swap_ != nullptr ? swap_->device().write(clock_.now_ns(), 1) : clock_.now_ns();
-  if (!waits || done_ns <= clock_.now_ns()) return false;
-  frames_.at(pfn).writing = true;
-  frames_.at(pfn).read_ahead = true;  // PG_reclaim, which is the same bit as PG_readahead
-  writes_.push_back({done_ns, pfn, page});
+  if (swap_ == nullptr) return false;
+  Frame& frame = frames_.at(pfn);
+  if (!waits || swap_->device().model().synchronous) {
+    (void)swap_->device().write(clock_.now_ns(), 1);
+    return false;
+  }
+  frame.writing = true;
+  frame.read_ahead = true;  // PG_reclaim, which is the same bit as PG_readahead
+  if (frame.swap_cache) {
+    swap_->writes().add(SwapSlot(frame.index), {pfn, page});
+  } else {
+    swap_->writes().send({pfn, page});
+  }
   return true;
 }
 
-void Reclaim::finish(const Write& write) {
+void Reclaim::plug() {
+  if (swap_ != nullptr) swap_->writes().plug();
+}
+
+void Reclaim::unplug() {
+  if (swap_ != nullptr) swap_->writes().unplug();
+}
+
+void Reclaim::finish(const SwapWrites::Write& write) {
   Frame& frame = frames_.at(write.pfn);
   if (frame.page != write.page || !frame.writing) return;  // the page is gone, and with it the need to write it
   frame.writing = false;
@@ -273,20 +289,31 @@ void Reclaim::run_until(std::uint64_t now_ns) {
     policy_->on_statistics();
     next_statistics_ns_ += ((now_ns - next_statistics_ns_) / config_.statistics_period_ns + 1) * config_.statistics_period_ns;
   }
-  while (!writes_.empty() && writes_.front().done_ns <= now_ns) {
-    const Write write = writes_.front();
-    writes_.pop_front();
-    finish(write);
-  }
+  if (swap_ == nullptr) return;
+  SwapWrites& writes = swap_->writes();
+  for (auto done_ns = writes.next_done_ns(); done_ns && *done_ns <= now_ns; done_ns = writes.next_done_ns()) finish(writes.take_next());
+}
+
+bool Reclaim::claim_written(PageId page) {
+  Frame& frame = frames_.at(frame_of_[page]);
+  const bool was = frame.read_ahead;
+  frame.read_ahead = true;
+  return was;
+}
+
+// Who sleeps hands in what was kept back.
+void Reclaim::wait_for_next_write() {
+  if (swap_ == nullptr) return;
+  SwapWrites& writes = swap_->writes();
+  writes.flush();
+  const auto done_ns = writes.next_done_ns();
+  if (!done_ns) return;
+  if (*done_ns > clock_.now_ns()) clock_.advance(*done_ns - clock_.now_ns());
+  finish(writes.take_next());
 }
 
 void Reclaim::wait_written(PageId page) {
-  while (!writes_.empty() && frames_.at(frame_of_[page]).writing) {
-    const Write write = writes_.front();
-    writes_.pop_front();
-    if (write.done_ns > clock_.now_ns()) clock_.advance(write.done_ns - clock_.now_ns());
-    finish(write);
-  }
+  while (!swap_->writes().empty() && frames_.at(frame_of_[page]).writing) wait_for_next_write();
 }
 
 void Reclaim::check_invariants() const { policy_->check_invariants(); }

@@ -125,6 +125,7 @@ void LinuxTwoList::shrink(Scan& scan) {
   Counts left = scan_counts(scan);
   const Counts wanted = left;
   std::uint64_t freed = 0;
+  scan.evictor.plug();
   while (left[at(Lru::inactive_anon)] + left[at(Lru::active_file)] + left[at(Lru::inactive_file)] > 0) {
     for (std::size_t i = 0; i < kLrus; ++i) {
       const std::uint64_t pages = std::min(left[i], kBatch);
@@ -149,6 +150,7 @@ void LinuxTwoList::shrink(Scan& scan) {
       left[i] = due - std::min(due, looked_at);
     }
   }
+  scan.evictor.unplug();
   scan.freed += freed;
   if (can_swap_ && lists_.inactive_is_low(PageKind::anonymous)) shrink_active(PageKind::anonymous, kBatch);
 }
@@ -195,7 +197,7 @@ std::uint64_t LinuxTwoList::shrink_inactive(Scan& scan, PageKind kind, std::uint
       continue;
     }
     if (scan.evictor.writing(page)) {
-      if (!config_.group_waits) {
+      if (!scan.evictor.claim_written(page) || !config_.group_waits) {
         lists_.move(page, active);
         continue;
       }
