@@ -1,8 +1,11 @@
 """A memory cgroup with a limit, a swap file and a file system of one's own, on cgroup v1 or v2; all are gone afterwards, whatever happens."""
 import contextlib
+import mmap
 import os
 import pathlib
+import random
 import signal
+import statistics
 import subprocess
 import tempfile
 import time
@@ -91,6 +94,40 @@ def queue_setting(path, name, default):
 
 def rotating(path):
     return queue_setting(path, "rotational", "0") == "1"
+
+
+def device_costs(directory):
+    """What reads and writes of the device below a directory take, as limits_predict is told: one page, and what each further one adds
+    (medians of requests of 1 and of 32 pages past the page cache)."""
+    pages, size = 32, 64 << 20
+    handle, path = tempfile.mkstemp(prefix="faultline-device-", dir=directory)
+    os.close(handle)
+    try:
+        file = os.open(path, os.O_RDWR | os.O_DIRECT)
+        try:
+            buffer = mmap.mmap(-1, 1 << 20)
+            buffer.write(os.urandom(1 << 20))
+            for offset in range(0, size, 1 << 20):
+                os.pwrite(file, buffer, offset)
+
+            def median_ns(call, count):
+                part = memoryview(buffer)[:count * 4096]
+                taken = []
+                for _ in range(300):
+                    offset = random.randrange(size // (pages * 4096)) * pages * 4096
+                    begin = time.perf_counter_ns()
+                    call(file, [part], offset)
+                    taken.append(time.perf_counter_ns() - begin)
+                return statistics.median(taken)
+
+            read, reads = median_ns(os.preadv, 1), median_ns(os.preadv, pages)
+            write, writes = median_ns(os.pwritev, 1), median_ns(os.pwritev, pages)
+        finally:
+            os.close(file)
+    finally:
+        os.unlink(path)
+    page = max((reads - read + writes - write) / 2 / (pages - 1), 100)
+    return {"FAULTLINE_READ_LATENCY_NS": f"{read:.0f}", "FAULTLINE_WRITE_LATENCY_NS": f"{write:.0f}", "FAULTLINE_PAGE_NS": f"{page:.0f}"}
 
 
 def describe_machine(group, swap_rotates, directory):
