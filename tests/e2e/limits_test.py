@@ -50,6 +50,8 @@ def cycled(directory):
     misses = {one["policy"]: one["misses"] for one in answer["policies"]}
     check(misses["lru"] == [4096, 6 * 4096], f"LRU misses all of a circle that does not fit: {misses['lru']}")
     check(4096 < misses["opt"][1] < 4 * 4096, f"OPT keeps a part of it: {misses['opt']}")
+    regret = {one["policy"]: one["regret"] for one in answer["policies"]}
+    check(regret["opt"] == [0, 0] and abs(regret["lru"][1] - (6 * 4096 / misses["opt"][1] - 1)) < 1e-6, f"regret is against OPT: {regret}")
     check(answer["safe_bytes"] > 12 << 20, "half the memory is not safe")
 
 
@@ -80,10 +82,15 @@ def bad_input(directory):
     junk.write_bytes(b"\x7fELF" + bytes(5000))
     good = stream(directory, "good", ["W 0x1000\n"])
     for arguments in ([directory / "nowhere"], [empty], [junk], [directory], [good, "--policy", "best"], [good, "--policy", "opt"], [good, "--compare", "x"],
-                      [good, "--device", "tape"], [good, "--limit", "7"], [good, "--limit", "much"], [good, "--slowdown", "-1"]):
+                      [good, "--device", "tape"], [good, "--limit", "7"], [good, "--limit", "much"], [good, "--slowdown", "-1"], [good, "--slowdown", "nan"], [good, "--limit", "-1"],
+                      [good, "--limit", "0"], [good, "--limit", "1E"], [good, "--limit", "99999999999999999999"], [good, "--swap", "-1"], [good, "--swap", "1E"],
+                      [good, "--read-ahead", "-1"]):
         done = run("limits", *arguments)
         what = " ".join(str(a).replace(str(directory), "") for a in arguments)
         check(done.returncode == 2 and done.stderr.strip() and done.stdout == "", f"{what}: exit {done.returncode}, {done.stderr.strip().splitlines()[0] if done.stderr.strip() else 'nothing said'}")
+    for name in ("text", "lackey", "pages32"):
+        done = run("import", name, empty, "-o", directory / "none.refs")
+        check(done.returncode == 2 and done.stderr.strip() != "" and not (directory / "none.refs").exists(), f"import {name} of nothing: exit {done.returncode}, {done.stderr.strip()}")
     truncated = directory / "cut.refs"
     whole = stream(directory, "long", [f"W {(page * 7919 % 100003) * PAGE:#x}\n" for page in range(300000)])
     truncated.write_bytes(whole.read_bytes()[:-1000])

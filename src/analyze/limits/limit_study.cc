@@ -121,7 +121,10 @@ class Study {
 
   Result<void> compare_policies() {
     std::vector<std::string> names = question_.policies;
-    if (names.empty()) names = kYardsticks;
+    if (names.empty()) {
+      names = kYardsticks;
+      if (std::find(names.begin(), names.end(), question_.settings.policy) == names.end()) names.insert(names.begin() + 1, question_.settings.policy);
+    }
     if (names == std::vector<std::string>{"none"} || study_.rows.empty()) return {};
     study_.sampled_rate = std::min(1.0, static_cast<double>(kSampleAbove) / static_cast<double>(study_.unlimited.references));
     std::vector<std::uint64_t> frames;
@@ -132,13 +135,26 @@ class Study {
       FL_CHECK(source_.rewind());
       ReferencePages pages(source_, PageSample::at_rate(study_.sampled_rate));
       FL_TRY(const MissCurve curve, policy_curve(*policy, pages, frames));
-      PolicyMisses found{name, policy->sees >= mm::Sees::every_access, {}};
+      PolicyMisses found{name, policy->sees >= mm::Sees::every_access, {}, {}};
       for (const LimitRow& row : study_.rows) {
         found.misses.push_back(static_cast<std::uint64_t>(curve.misses(std::max<std::uint64_t>(row.limit_bytes / kPageSize, 1))));
       }
       study_.policies.push_back(std::move(found));
     }
+    find_regret();
     return {};
+  }
+
+  // Both are misses of single pages: what read-ahead and batches save or cost is in neither.
+  void find_regret() {
+    const auto opt = std::find_if(study_.policies.begin(), study_.policies.end(), [](const PolicyMisses& one) { return one.name == "opt"; });
+    if (opt == study_.policies.end()) return;
+    const std::vector<std::uint64_t> least = opt->misses;
+    for (PolicyMisses& policy : study_.policies) {
+      for (std::size_t i = 0; i < least.size(); ++i) {
+        policy.regret.push_back(least[i] == 0 ? 0 : (static_cast<double>(policy.misses[i]) - static_cast<double>(least[i])) / static_cast<double>(least[i]));
+      }
+    }
   }
 
   void assume() {

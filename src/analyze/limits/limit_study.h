@@ -32,6 +32,7 @@ struct PolicyMisses {
   std::string name;
   bool yardstick = false;             // sees what no kernel can see
   std::vector<std::uint64_t> misses;  // one a row, those of first references included
+  std::vector<double> regret;         // the same, (misses - misses of opt) / misses of opt; empty where opt was not asked for
 };
 
 struct LimitStudy {

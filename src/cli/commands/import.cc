@@ -66,6 +66,7 @@ class ImportCommand : public Command {
     {
       FL_TRY(auto writer, trace::ReferenceWriter::create(unfinished.path(), {format, path_, window_, filtered.has_mappings()}));
       FL_CHECK(trace::write_all(filtered, writer));
+      if (writer.events() == 0) return fail(make_error("{}: wanted references ({}), found none", path_, format));
       FL_CHECK(unfinished.finish(output_));
       const double touches = static_cast<double>(writer.touches());
       fmt::print("{}: {} references as {} touches and {} calls, {} bytes ({:.3f} a touch)\n", output_, writer.touches() + filtered.dropped(),

@@ -10,6 +10,7 @@
 #include "analyze/format.h"
 #include "analyze/limits/limit_study.h"
 #include "cli/command.h"
+#include "cli/size_option.h"
 #include "mm/reclaim/policy.h"
 #include "trace/references/reference_file.h"
 
@@ -55,14 +56,14 @@ class Limits : public Command {
  public:
   void describe(CLI::App& app) override {
     app.add_option("file", file_, "reference stream (faultline record --references exact, faultline import)")->required();
-    app.add_option("--limit", limits_, "memory limit to look at, e.g. 64MB (repeatable; default: ten of them)")->transform(CLI::AsSizeValue(false))->allow_extra_args(false);
-    app.add_option("--swap", swap_bytes_, "size of the swap device (default: 16 GiB; 0: none)")->transform(CLI::AsSizeValue(false));
+    app.add_option("--limit", limits_, "memory limit to look at, e.g. 64MB (repeatable; default: ten of them)")->transform(size_up_to(kMostMemory, "128TB"))->allow_extra_args(false);
+    app.add_option("--swap", swap_bytes_, "size of the swap device (default: 16 GiB; 0: none)")->transform(size_up_to(kMostSwap, "128GB"));
     app.add_option("--device", device_, "what swap and files lie on: nvme, ssd, hdd, zram")->capture_default_str();
     app.add_option("--policy", policy_, "page replacement of the machine: " + names_of(true))->capture_default_str();
     app.add_option("--compare", policies_, "policies to compare, by the misses of single pages: " + names_of(false) + ", or none (repeatable)")->allow_extra_args(false);
     app.add_option("--slowdown", slowdown_, "what the safe limit may cost, as a share of the time without one")->capture_default_str()->check(CLI::Range(0.0, 100.0));
     app.add_option("--swappiness", swappiness_, "vm.swappiness")->capture_default_str()->check(CLI::Range(0, 200));
-    app.add_option("--read-ahead", read_ahead_bytes_, "read-ahead window of files (queue/read_ahead_kb)")->transform(CLI::AsSizeValue(false))->default_str("128kb");
+    app.add_option("--read-ahead", read_ahead_bytes_, "read-ahead window of files (queue/read_ahead_kb)")->transform(size_up_to(kMostMemory, "128TB"))->default_str("128kb");
     app.add_option("--resident", resident_, "files in the page cache before the program begins, charged to others: a pattern of paths, or none (repeatable; default: /usr/*, /etc/*, /opt/*)")
         ->allow_extra_args(false);
     app.add_flag("--cgroup-v1", cgroup_v1_, "the limit is one of cgroup version 1, where reclaim waits for writes");
@@ -99,6 +100,7 @@ class Limits : public Command {
     for (const std::uint64_t limit : limits_) {
       if (limit < kPageSize) return fail(make_error("--limit {}: wanted a page (4096 bytes) at least", limit));
     }
+    if (!(slowdown_ >= 0)) return fail(make_error("--slowdown: wanted a share from 0 to 100, found no number"));
     question.settings.device = *device;
     question.settings.policy = policy_;
     question.settings.swappiness = swappiness_;
@@ -142,6 +144,13 @@ class Limits : public Command {
       for (const analyze::PolicyMisses& policy : study.policies) fmt::print(" {:>12}", format_count(policy.misses[i]));
       fmt::print("\n");
     }
+    if (study.policies.front().regret.empty()) return;
+    fmt::print("regret: misses beyond those of opt, as a share of them\n");
+    for (std::size_t i = 0; i < study.rows.size(); ++i) {
+      fmt::print("{:>10}", format_bytes(study.rows[i].limit_bytes));
+      for (const analyze::PolicyMisses& policy : study.policies) fmt::print(" {:>12}", format_share(policy.regret[i]));
+      fmt::print("\n");
+    }
   }
 
   void print_answers(const analyze::LimitStudy& study) const {
@@ -178,7 +187,7 @@ class Limits : public Command {
     }
     out["policies"] = ordered_json::array();
     for (const analyze::PolicyMisses& policy : study.policies) {
-      out["policies"].push_back({{"policy", policy.name}, {"yardstick", policy.yardstick}, {"misses", policy.misses}, {"estimated", study.sampled_rate < 1}});
+      out["policies"].push_back({{"policy", policy.name}, {"yardstick", policy.yardstick}, {"misses", policy.misses}, {"regret", policy.regret}, {"estimated", study.sampled_rate < 1}});
     }
     out["knee_bytes"] = optional_json(study.knee_bytes);
     out["safe_bytes"] = optional_json(study.safe_bytes);
@@ -188,6 +197,8 @@ class Limits : public Command {
     fmt::print("{}\n", out.dump(2));
   }
 
+  static constexpr std::uint64_t kMostMemory = std::uint64_t{1} << 47;  // an address space
+  static constexpr std::uint64_t kMostSwap = std::uint64_t{1} << 37;    // each of its pages takes 12 bytes here
   static constexpr std::uint64_t kDefaultSwap = ~std::uint64_t{0};
   static constexpr std::uint64_t kDefaultSwapPages = std::uint64_t{16} << 18;  // 16 GiB: never full
 
