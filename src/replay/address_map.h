@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/prefetch.h"
+
 namespace faultline::replay {
 
 template <typename T>
@@ -15,6 +17,8 @@ class AddressMap {
   AddressMap() : slots_(1024) {}
 
   std::size_t size() const { return size_; }
+
+  void prefetch(std::uint64_t address) const { faultline::prefetch(&slots_[home(address)]); }  // it will be asked for
 
   // nullptr if the address is not there. Address 0 is never a key.
   T* find(std::uint64_t address) {

@@ -4,9 +4,11 @@
 #include <deque>
 #include <unordered_map>
 
+#include "base/prefetch.h"
 #include "replay/address_map.h"
 #include "replay/calls.h"
 #include "replay/child_lives.h"
+#include "replay/event_window.h"
 #include "replay/fault_split.h"
 #include "replay/fault_touches.h"
 #include "replay/heap_pages.h"
@@ -33,6 +35,7 @@ struct LiveBlock {
 };
 
 constexpr std::size_t kSlotRest = 16384;         // more events than an order is looked for in at once
+constexpr std::size_t kFewBlocks = 65536;        // what is known of these is in the host's caches anyway
 constexpr std::uint64_t kShortestCallNs = 300;   // events without a duration were shorter than the recorder's resolution
 
 std::uint64_t asked_bytes(const trace::HeapEvent& event) {
@@ -73,11 +76,19 @@ class Loader {
     children_ = ChildLives(recording_.tasks(), process_.pid, std::max(birth_ns(), process_.start_ns));
 
     auto reader = recording_.heap_events(process_.pid);
-    trace::HeapEvent event;
-    while (reader->next(event)) {
-      if (event.flags & trace::kForeignHeader) return fail(foreign_allocator(process_));
+    EventWindow window(*reader);
+    const auto came = [&](const trace::HeapEvent& event) {
+      if (live_.size() >= kFewBlocks) live_.prefetch(event.b);  // the block that goes, if one does
+    };
+    const auto halfway = [&](const trace::HeapEvent& event) {
+      if (live_.size() < kFewBlocks) return;
+      const std::uint32_t* const slot = live_.find(event.b);
+      if (slot != nullptr) prefetch(&blocks_[*slot]);
+    };
+    while (trace::HeapEvent* const event = window.next(came, halfway)) {
+      if (event->flags & trace::kForeignHeader) return fail(foreign_allocator(process_));
       if (program_.events.size() >= kNoSlot - 1) return fail(make_error("more than 2^32 heap events in one process: not supported"));
-      add(event);
+      add(*event);
       if (progress && program_.events.size() % (1u << 20) == 0) progress(program_.events.size());
     }
     finish();
