@@ -23,19 +23,20 @@ double apart(std::uint64_t x, std::uint64_t y) { return std::abs(as_double(x) - 
 ErrorBar error_bar(const replay::Verification& verification, const WhatIf& what_if, const replay::Prediction& p, const trace::MachineCosts& costs) {
   double of_setting = 0;  // of malloc's own part
   if (what_if.arena_estimate) of_setting += kArenas;
-  if (what_if.huge_pages) of_setting += kHugePages;
+  const replay::Prediction::Spread& places = p.of_placement;
+  if (what_if.huge_pages && places.minor_faults == 0) of_setting += kHugePages;  // of one place only
   const double faults = std::max(verification.fault_error().value_or(kUnknown), kFaults), rss = verification.rss_error().value_or(kUnknown);
   const double end = verification.rss_compared && verification.rss_end.observed != 0 ? verification.rss_end.error() : rss;
   ErrorBar error;
-  error.minor_faults = faults * as_double(p.minor_faults()) + p.unseen_error + of_setting * as_double(p.malloc_minor());
-  error.cost_ns = (faults + of_setting) * p.cost_ns + p.unseen_error * costs.minor_fault_ns;
+  error.minor_faults = faults * as_double(p.minor_faults()) + p.unseen_error + of_setting * as_double(p.malloc_minor()) + places.minor_faults;
+  error.cost_ns = (faults + of_setting) * p.cost_ns + p.unseen_error * costs.minor_fault_ns + places.cost_ns;
   // Unseen pages as part of what is resident: as many as come, at most in the proportion in which they fault.
   const double unseen_share = p.malloc_minor() == 0 ? 0 : std::min(1.0, p.unseen_error / as_double(p.malloc_minor()));
   const auto resident = [&](double verified, std::uint64_t bytes) {
     return std::max(verified, kRss) * as_double(bytes) + kRssBytes + std::min(p.unseen_error * kPageSize, unseen_share * as_double(bytes)) + of_setting * as_double(bytes);
   };
-  error.rss_peak_bytes = resident(rss, p.rss_peak_bytes);
-  error.rss_end_bytes = resident(end, p.rss_end_bytes);
+  error.rss_peak_bytes = resident(rss, p.rss_peak_bytes) + places.rss_peak_bytes;
+  error.rss_end_bytes = resident(end, p.rss_end_bytes) + places.rss_end_bytes;
   if (what_if.may_do_nothing) {
     const replay::Prediction& nothing = verification.prediction;
     error.minor_faults = std::max(error.minor_faults, apart(p.minor_faults(), nothing.minor_faults()));

@@ -4,14 +4,14 @@
 #include <atomic>
 #include <thread>
 
-#include "replay/replayer.h"
+#include "analyze/placements.h"
 
 namespace faultline::analyze {
 
 std::optional<Answer> ReplayPool::look_up(const WhatIf& question, const heap::Settings& settings) {
   const std::lock_guard lock(guard_);
   for (const Known& known : known_) {
-    if (known.trim != question.trim || !known.box.covers(settings)) continue;
+    if (known.trim != question.trim || !std::all_of(known.boxes.begin(), known.boxes.end(), [&](const heap::OutcomeBox& box) { return box.covers(settings); })) continue;
     ++answered_;
     if (!known.predicted) return Answer{.kind = Answer::Kind::too_costly, .predicted = {}};
     return Answer{.kind = Answer::Kind::same_box, .predicted = *known.predicted};
@@ -23,17 +23,15 @@ Answer ReplayPool::answer(const WhatIf& question, Clock::time_point until, repla
   const heap::Settings settings(question.parameters);
   if (auto found = look_up(question, settings)) return *found;
   if (Clock::now() >= std::min(until, options_.deadline)) return {};
-  Known known{.trim = question.trim, .box = {}, .predicted = {}};
+  Known known{.trim = question.trim, .boxes = {}, .predicted = {}};
   replay::ReplayPlan plan;
-  plan.trim = question.trim;
-  plan.box = &known.box;
   plan.workspace = &workspace;
   bool late = false;
   plan.give_up = [&](const replay::ReplayProgress& so_far) {
     late = !in_time();
     return late || so_far.cost_ns > options_.most_cost_ns;
   };
-  known.predicted = replay::replay(program_, question.parameters, plan);
+  known.predicted = predict(program_, question, plan, &known.boxes);
   if (late && !known.predicted) return {};
   Answer result{.kind = known.predicted ? Answer::Kind::replayed : Answer::Kind::too_costly, .predicted = known.predicted.value_or(replay::Prediction{})};
   const std::lock_guard lock(guard_);

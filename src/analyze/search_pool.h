@@ -46,7 +46,7 @@ class ReplayPool {
  private:
   struct Known {
     replay::TrimPeriod trim;
-    heap::OutcomeBox box;
+    std::vector<heap::OutcomeBox> boxes;          // a setting inside all of them has the same answer
     std::optional<replay::Prediction> predicted;  // nothing: too costly
   };
 

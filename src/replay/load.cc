@@ -12,6 +12,7 @@
 #include "replay/fault_split.h"
 #include "replay/fault_touches.h"
 #include "replay/heap_pages.h"
+#include "replay/heap_start.h"
 #include "replay/mapping_area.h"
 #include "replay/observations.h"
 #include "replay/observed_faults.h"
@@ -65,6 +66,7 @@ class Loader {
     program_.tunables = process_.tunables;
     program_.glibc_version = process_.glibc_version;
     program_.environment = process_.environment;
+    program_.heap_randomised = heap_is_randomised(process_);
     program_.calls_exact = recording_.meta().calls_exact;
     program_.costs = recording_.meta().costs;
     program_.wall_ns = recording_.meta().wall_ns;

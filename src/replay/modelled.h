@@ -16,10 +16,14 @@
 
 namespace faultline::replay {
 
-inline mm::AddressSpace::Layout layout_of(const Program& program, Placement placement) {
+inline std::uint64_t heap_start(const Program& program, const ReplayPlan& plan) {
+  return program.initial_brk + (plan.placement == Placement::own ? plan.heap_moved : 0);
+}
+
+inline mm::AddressSpace::Layout layout_of(const Program& program, const ReplayPlan& plan) {
   mm::AddressSpace::Layout layout;
-  if (placement == Placement::own && program.mapping_top != 0) layout.mmap_base = VirtAddr(program.mapping_top);
-  layout.start_brk = VirtAddr(program.initial_brk);
+  if (plan.placement == Placement::own && program.mapping_top != 0) layout.mmap_base = VirtAddr(program.mapping_top - plan.mappings_moved);
+  layout.start_brk = VirtAddr(heap_start(program, plan));
   return layout;
 }
 
@@ -34,8 +38,8 @@ struct Modelled {
   using Memory = heap::LoggingMemory<heap::TwinMemory>;
 
   Modelled(mm::FrameTable& frames, const Program& program, const ReplayPlan& plan, const heap::Parameters& parameters)
-      : space(std::make_unique<mm::AddressSpace>(frames, profile_of(program), layout_of(program, plan.placement))),
-        twin(*space, program.initial_brk, host_memory(plan)), memory(twin, mode_of(plan)), heap(memory, parameters) {}
+      : space(std::make_unique<mm::AddressSpace>(frames, profile_of(program), layout_of(program, plan))),
+        twin(*space, heap_start(program, plan), host_memory(plan)), memory(twin, mode_of(plan)), heap(memory, parameters) {}
   Modelled(const Modelled& parent, std::uint16_t thread, const ReplayPlan& plan)
       : space(copy_of(*parent.space)), twin(*space, parent.twin), memory(twin, mode_of(plan)), heap(memory, parent.heap, thread) {}
 

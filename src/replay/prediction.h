@@ -24,6 +24,11 @@ struct Prediction {
   // by the errors such judgements have on pages that it does show.
   std::uint64_t unseen_minor = 0;
   double unseen_error = 0;           // faults
+  // How far this is from what the same setting brings where the heap begins elsewhere within a huge page (analyze/placements.h).
+  struct Spread {
+    double minor_faults = 0, cost_ns = 0, rss_peak_bytes = 0, rss_end_bytes = 0;
+  };
+  Spread of_placement{};
   double cost_ns = 0;                // of malloc's faults, calls and released pages
 
   std::uint64_t malloc_minor() const { return heap_minor + mmapped_minor + thread_heap_minor; }

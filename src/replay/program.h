@@ -157,6 +157,7 @@ struct Program {
   std::uint64_t time_unit_ns = 1000;
 
   std::uint64_t initial_brk = 0;
+  bool heap_randomised = false;                 // the heap begins elsewhere in each run (randomize_va_space)
   int cpus_online = 1;
   std::uint64_t thp_madvise_bytes = 0;          // huge page size if THP is "madvise", else 0
   std::uint64_t mapping_top = 0;                // where a what-if puts malloc's first mapping, its end; 0: not known

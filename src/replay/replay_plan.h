@@ -43,6 +43,8 @@ struct ReplayPlan {
   Placement placement = Placement::own;
   Touches touches = Touches::by_faults;
   TrimPeriod trim;
+  std::uint64_t heap_moved = 0;     // the heap begins so many bytes, whole pages, above where it was recorded; with Placement::own
+  std::uint64_t mappings_moved = 0; // malloc's first mapping lies so many bytes lower; likewise
   std::function<bool(const ReplayProgress&)> give_up;  // asked every few thousand events; may be empty
   ReplayWatch* watch = nullptr;
   heap::OutcomeBox* box = nullptr;                     // gets the settings that would have the same outcome

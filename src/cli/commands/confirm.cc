@@ -7,13 +7,13 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "analyze/placements.h"
 #include "analyze/search.h"
 #include "analyze/search_json.h"
 #include "analyze/search_measure.h"
 #include "analyze/search_text.h"
 #include "cli/command.h"
 #include "cli/objective_option.h"
-#include "replay/replayer.h"
 #include "replay/session.h"
 
 namespace faultline::cli {
@@ -96,7 +96,7 @@ class Confirm : public Command {
       return fail(make_error("{}: a line to add to the program, which no setting of this run does; record the changed program and verify it", question.code()));
     }
     const heap::Parameters& parameters = question.parameters;
-    const replay::Prediction changed = replay::replay(session.program, parameters, replay::Placement::own);
+    const replay::Prediction changed = *analyze::predict(session.program, question);
 
     const char* inherited = std::getenv("GLIBC_TUNABLES");
     const std::string before_env = analyze::merged_tunables(inherited ? inherited : "", session.program.tunables);

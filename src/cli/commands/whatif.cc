@@ -1,11 +1,11 @@
 // faultline whatif FILE --set K=V ...: what one joint setting would change.
 #include <fmt/format.h>
 
+#include "analyze/placements.h"
 #include "analyze/search_json.h"
 #include "analyze/search_text.h"
 #include "analyze/what_if.h"
 #include "cli/command.h"
-#include "replay/replayer.h"
 #include "replay/session.h"
 
 namespace faultline::cli {
@@ -28,9 +28,7 @@ class WhatIf : public Command {
     FL_TRY(const analyze::WhatIf question, analyze::what_if(session.program, settings_));
     const replay::Verification verification = replay::verify(session.program);
     const replay::Prediction& before = verification.prediction;
-    replay::ReplayPlan plan;
-    plan.trim = question.trim;
-    const replay::Prediction after = *replay::replay(session.program, question.parameters, plan);
+    const replay::Prediction after = *analyze::predict(session.program, question);
     const analyze::ErrorBar error = analyze::error_bar(verification, question, after, session.program.costs);
     const std::string env = question.environment();
     std::vector<std::string> assumptions = question.assumptions;
