@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <set>
 
 #include "heap/settings.h"
+#include "heap/tunable_table.h"
 #include "replay/replayer.h"
 
 namespace faultline::analyze {
@@ -42,9 +44,13 @@ Result<WhatIf> what_if(const replay::Program& program, const std::vector<std::st
   WhatIf result{.parameters = replay::recorded_parameters(program), .trim = {}, .arena_estimate = false, .huge_pages = false, .may_do_nothing = false, .unpriced = {}, .assumptions = {}};
   const heap::Parameters as_recorded = result.parameters;
   const heap::Tunables& recorded = as_recorded.tunables;
+  std::set<std::string_view> given;
   for (const std::string& setting : settings) {
     const std::size_t equals = setting.find('=');
     const std::string_view name = std::string_view(setting).substr(0, equals);
+    std::string_view bare = name;
+    if (bare.starts_with(heap::kTunablePrefix)) bare.remove_prefix(heap::kTunablePrefix.size());
+    if (!given.insert(bare).second) return fail(make_error("{}: wanted one value, found two", bare));
     if (equals != std::string::npos && (name == kTrimEveryMs || name == kTrimEveryFrees)) {
       FL_TRY(const std::uint64_t value, whole_number(name, std::string_view(setting).substr(equals + 1)));
       if (name == kTrimEveryMs) result.trim.every_ns = value * 1'000'000;

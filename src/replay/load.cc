@@ -6,6 +6,7 @@
 
 #include "base/prefetch.h"
 #include "replay/address_map.h"
+#include "replay/allocator_name.h"
 #include "replay/calls.h"
 #include "replay/child_lives.h"
 #include "replay/event_window.h"
@@ -417,14 +418,6 @@ class Loader {
     program_.late = late_pages(rest);
   }
 };
-
-// glibc's malloc lives in libc.so.6 (libc.a programs cannot be recorded through the dynamic symbol at all). The drop-in of
-// src/malloc is the model itself.
-bool is_glibc(const std::string& allocator) {
-  const std::size_t slash = allocator.rfind('/');
-  const std::string name = slash == std::string::npos ? allocator : allocator.substr(slash + 1);
-  return name.starts_with("libc.so") || name == "libfaultline-malloc.so" || (name.starts_with("libc-2.") && name.ends_with(".so"));
-}
 
 // heap_of: the process, or for one that was forked the line of processes that led to it.
 Result<Program> load(trace::Recording& heap_of, const trace::ProcessInfo& process, std::vector<trace::ForkPoint> forks,

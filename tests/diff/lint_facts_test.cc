@@ -107,6 +107,12 @@ const std::vector<Case> kCases = {
     {"glibc.malloc.arena_max=0", {}, "mapping heap", {"value_range"}},
     {"glibc.malloc.mxfast=500", {}, "mapping heap", {"value_range"}},
     {"", {"MALLOC_PERTURB_=300"}, "mapping heap", {"value_range"}},
+    // For finding errors.
+    {"", {"MALLOC_PERTURB_=85"}, "mapping heap", {"debug_setting"}},
+    {"glibc.malloc.perturb=1", {}, "mapping heap", {"debug_setting"}},
+    {"glibc.malloc.perturb=0", {}, "mapping heap", {}},
+    {"", {"MALLOC_CHECK_=3"}, "mapping heap", {"debug_setting"}},
+    {"glibc.malloc.check=3", {}, "mapping heap", {"debug_setting"}},
     // Twice.
     {kPut + "1048576:glibc.malloc.trim_threshold=2097152", {"MALLOC_MMAP_THRESHOLD_=4096"}, "heap heap", {"set_twice"}},
     {kPut + "4096:glibc.malloc.trim_threshold=2097152", {"MALLOC_MMAP_THRESHOLD_=1048576"}, "mapping mapping", {"set_twice"}},

@@ -235,6 +235,7 @@ TEST(WhatIf, NamesWhatItRestsOn) {
   EXPECT_FALSE(what_if(program, {"malloc_trim_every_ms=0"}));
   EXPECT_FALSE(what_if(program, {"malloc_trim_every_frees=x"}));
   EXPECT_FALSE(what_if(program, {"malloc_trim_every_frees"}));
+  EXPECT_FALSE(what_if(program, {"top_pad=1M", "glibc.malloc.top_pad=2M"}));  // which of them?
   EXPECT_FALSE(what_if(program, {"arena_max=2"})->arena_estimate);  // one thread: nothing to estimate
 }
 
