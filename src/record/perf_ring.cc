@@ -105,6 +105,22 @@ void close_events_in_background() {
   if (helper > 0) waitpid(helper, nullptr, 0);
 }
 
+namespace {
+
+// Where there is no /sys, as in a small container: a line "cpuN ..." for each that is online. proc_stat(5).
+std::vector<int> cpus_of_proc_stat() {
+  std::vector<int> cpus;
+  std::ifstream file("/proc/stat");
+  for (std::string line; std::getline(file, line);) {
+    int cpu = 0;
+    const bool one = line.size() > 3 && line[3] != ' ';  // "cpu  ..." is all of them together
+    if (one && std::sscanf(line.c_str(), "cpu%d ", &cpu) == 1) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+}  // namespace
+
 std::vector<int> online_cpus() {
   std::vector<int> cpus;
   std::ifstream file("/sys/devices/system/cpu/online");
@@ -115,6 +131,7 @@ std::vector<int> online_cpus() {
     if (fields < 1) continue;
     for (int cpu = first; cpu <= (fields == 2 ? last : first); ++cpu) cpus.push_back(cpu);
   }
+  if (cpus.empty()) cpus = cpus_of_proc_stat();
   if (cpus.empty()) cpus.push_back(0);
   return cpus;
 }

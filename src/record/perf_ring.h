@@ -60,7 +60,8 @@ class PerfRing {
 // before closing: a process of its own inherits the descriptors, so that its end waits instead of ours.
 void close_events_in_background();
 
-// CPUs that can run tasks, as /sys/devices/system/cpu/online lists them.
+// CPUs that can run tasks, as /sys/devices/system/cpu/online lists them, or /proc/stat. What runs on one that is missing here would
+// not be seen, and nobody would know.
 std::vector<int> online_cpus();
 
 }  // namespace faultline::record

@@ -74,6 +74,22 @@ class Transparency(RecordTest):
             self.assertLessEqual(abs(recorded[name][1] - kib), 64, name)  # one window: symbols we look up
         self.assertLessEqual(abs(sum(kib for _, kib in recorded.values()) - sum(kib for _, kib in plain.values())), 128)
 
+    def test_without_sys_no_processor_is_forgotten(self):
+        """Small containers have no /sys: which processors there are comes from /proc/stat."""
+        hidden = ["unshare", "-m", "sh", "-c", 'umount -l /sys && exec "$@"', "sh"]
+        if run([*hidden, "test", "!", "-e", "/sys/devices"]).returncode != 0:
+            self.skipTest("mounts cannot be changed here")
+        for cpu in sorted(os.sched_getaffinity(0)):
+            with self.subTest(cpu=cpu):
+                done = self.record(["true"], prefix=[*hidden, "taskset", "-c", str(cpu)])
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertNotIn(b"perf events are not permitted (Invalid", done.stderr)
+                if not self.info()["faults_recorded"]:
+                    self.skipTest(done.stderr.decode().strip())
+                process = self.main_process(self.info())
+                self.assertGreater(process["minor_faults_recorded"], 20, done.stderr)
+                self.assertLess(process["unattributed_minor_faults"], 20, done.stderr)
+
     def test_started_with_children_ignored(self):
         """Whoever ignores SIGCHLD gets no status of its children: not so the recorder, and the command still ignores it."""
         def ignore():
