@@ -47,6 +47,16 @@ class Toucher:
             self.regions[name] = int(address, 16)
         for kind in "trfd":  # each command once, so that nothing of its own code is touched later
             self.tell(f"{kind}0")
+        self.settle()
+
+    def settle(self):
+        """Threads that have just passed the barrier still touch the code that puts them to sleep: until every one is in pause(2)."""
+        def pauses(task):
+            with open(f"/proc/{self.pid}/task/{task}/syscall") as call:
+                return call.read().split()[0] == "34"
+        until = time.monotonic() + 10
+        while not all(pauses(task) for task in os.listdir(f"/proc/{self.pid}/task") if int(task) != self.pid) and time.monotonic() < until:
+            time.sleep(0.01)
 
     def tell(self, command):
         self.process.stdin.write(command + "\n")
