@@ -17,6 +17,8 @@ inline constexpr int kDone = 0;
 inline constexpr int kAnswerIsNo = 1;  // verify found a difference, confirm missed
 inline constexpr int kBadInput = 2;    // bad usage or input; also what an Error becomes
 
+inline constexpr int kMostPid = 1 << 22;  // PID_MAX_LIMIT, include/linux/threads.h
+
 class Command {
  public:
   virtual ~Command() = default;

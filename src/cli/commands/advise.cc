@@ -34,7 +34,7 @@ class Advise : public Command {
     app.add_option("--allow-time", allowed_time_percent_, "per cent of the run that less memory may cost")->capture_default_str();
     app.add_option("--seconds", options_.seconds, "time for all of it, loading included; more than 0")->capture_default_str();
     app.add_flag("--force", options_.force, "search although verify found a difference");
-    app.add_option("--process", pid_, "which recorded process (default: the command's own)");
+    app.add_option("--process", pid_, "which recorded process (default: the command's own)")->check(CLI::Range(1, kMostPid));
     app.add_flag("--json", json_, "print JSON");
   }
 

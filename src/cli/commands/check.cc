@@ -64,7 +64,7 @@ class Check : public Command {
     app.add_option("--tolerance", tolerance_text_, "how much more than BASE is no failure")->capture_default_str();
     app.add_flag("--twin", twin_, "RSS and minor faults as the twin computes them, without the noise of the run recorded");
     app.add_option("--top", top_, "how many sites to show of each failure")->capture_default_str()->check(CLI::Range(1, 1000));
-    app.add_option("--process", pid_, "which recorded process (default: the command's own)");
+    app.add_option("--process", pid_, "which recorded process (default: the command's own)")->check(CLI::Range(1, kMostPid));
     app.add_flag("--json", json_, "print JSON");
   }
 

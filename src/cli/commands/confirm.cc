@@ -66,7 +66,7 @@ class Confirm : public Command {
     add_objective(app, objective_, "with --advice: what is to become smaller");
     app.add_option("--runs", runs_, "runs of each, alternating")->check(CLI::Range(1, 100))->capture_default_str();
     app.add_flag("--quiet", quiet_, "send the command's standard output to /dev/null");
-    app.add_option("--process", pid_, "which recorded process (default: the command's own)");
+    app.add_option("--process", pid_, "which recorded process (default: the command's own)")->check(CLI::Range(1, kMostPid));
     app.add_flag("--json", json_, "print JSON");
     app.footer("The program to run follows after --: the recorded command.");
   }

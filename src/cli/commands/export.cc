@@ -31,7 +31,7 @@ class Export : public Command {
     app.add_option("-o,--output", output_, "where to write; - for standard output (default: FILE with the format's ending)");
     app.add_option("--sample", sample_, "the number of formats that hold one, the first shown of others: alloc_space, alloc_objects, inuse_space, inuse_objects, "
                                         "peak_space, resident_space, page_faults, major_faults")->capture_default_str();
-    app.add_option("--process", pid_, "which recorded process (default: the command's own)");
+    app.add_option("--process", pid_, "which recorded process (default: the command's own)")->check(CLI::Range(1, kMostPid));
     app.add_flag("--list", list_, "say which formats there are");
   }
 

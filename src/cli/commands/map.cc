@@ -12,7 +12,7 @@ namespace {
 class Map : public Command {
  public:
   void describe(CLI::App& app) override {
-    app.add_option("PID", pid_, "a running process")->required()->check(CLI::PositiveNumber);
+    app.add_option("PID", pid_, "a running process")->required()->check(CLI::Range(1, kMostPid));
     app.add_option("--proc", root_, "where proc(5) is mounted, as a host's is in a container")->capture_default_str();
     app.add_flag("--json", json_, "print JSON");
   }

@@ -16,7 +16,7 @@ class Report : public Command {
   void describe(CLI::App& app) override {
     app.add_option("file", file_, "recording")->required();
     app.add_option("--top", top_, "how many sites to show")->capture_default_str()->check(CLI::Range(1, 10000));
-    app.add_option("--process", pid_, "which recorded process (default: the command's own)");
+    app.add_option("--process", pid_, "which recorded process (default: the command's own)")->check(CLI::Range(1, kMostPid));
     CLI::Option* const heap = app.add_flag("--heap", heap_, "replay malloc to say what its heaps hold and who pins it, however many events (default: up to 10 million)");
     app.add_flag("--no-heap", no_heap_, "do not")->excludes(heap);
     app.add_flag("--json", json_, "print JSON");

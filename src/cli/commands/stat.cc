@@ -19,10 +19,10 @@ constexpr std::size_t kMappingsShown = 12;
 class Stat : public Command {
  public:
   void describe(CLI::App& app) override {
-    CLI::Option* const pid = app.add_option("-p,--pid", pids_, "a running process (repeatable)")->check(CLI::PositiveNumber)->allow_extra_args(false);
+    CLI::Option* const pid = app.add_option("-p,--pid", pids_, "a running process (repeatable)")->check(CLI::Range(1, kMostPid))->allow_extra_args(false);
     app.add_option("-C,--name", name_, "all processes of this name, as ps -C")->excludes(pid);
     app.add_option("INTERVAL", interval_, "seconds between two lines; without it one line, of everything since the process began")->check(CLI::Range(0.01, 86400.0));
-    app.add_option("COUNT", count_, "lines after the first; without it until Ctrl-C")->check(CLI::PositiveNumber);
+    app.add_option("COUNT", count_, "lines after the first; without it until Ctrl-C")->check(CLI::Range(1, 1'000'000'000));
     app.add_flag("--mappings", mappings_, "after each line the mappings whose memory changed (else once, at the end, of a single process)");
     app.add_option("--proc", root_, "where proc(5) is mounted, as a host's is in a container")->capture_default_str();
     app.add_flag("--json", json_, "print JSON, an object a line");

@@ -22,7 +22,7 @@ class Top : public Command {
     app.add_option("--sort", sort_, "faults, major, rss or pid")->capture_default_str()->check(CLI::IsMember({"faults", "major", "rss", "pid"}));
     app.add_flag("--kernel", options_.kernel_threads, "kernel threads too");
     app.add_flag("-b,--batch", batch_, "print tables instead of taking the terminal");
-    app.add_option("-n,--count", count_, "so many tables, then end (default: until Ctrl-C)")->check(CLI::PositiveNumber);
+    app.add_option("-n,--count", count_, "so many tables, then end (default: until Ctrl-C)")->check(CLI::Range(1, 1'000'000'000));
     app.add_option("--rows", most_, "processes in a table, 0 for all")->capture_default_str();
     app.add_option("--proc", root_, "where proc(5) is mounted, as a host's is in a container")->capture_default_str();
     app.add_flag("--json", json_, "print JSON, an object a look (with -b)");

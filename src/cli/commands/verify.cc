@@ -28,7 +28,7 @@ class Verify : public Command {
  public:
   void describe(CLI::App& app) override {
     app.add_option("file", file_, "recording")->required();
-    app.add_option("--process", pid_, "which recorded process (default: the command's own)");
+    app.add_option("--process", pid_, "which recorded process (default: the command's own)")->check(CLI::Range(1, kMostPid));
     app.add_flag("--json", json_, "print JSON");
   }
 

@@ -19,7 +19,7 @@ class WhatIf : public Command {
   void describe(CLI::App& app) override {
     app.add_option("file", file_, "recording")->required();
     app.add_option("--set", settings_, "malloc setting NAME=VALUE, e.g. mmap_threshold=64M, or a call the program would make: malloc_trim_every_ms=10000, malloc_trim_every_frees=100000 (repeatable; all apply together)")->required()->allow_extra_args(false);
-    app.add_option("--process", pid_, "which recorded process (default: the command's own)");
+    app.add_option("--process", pid_, "which recorded process (default: the command's own)")->check(CLI::Range(1, kMostPid));
     app.add_flag("--json", json_, "print JSON");
   }
 
