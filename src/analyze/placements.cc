@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/units.h"
 #include "replay/replayer.h"
 
 namespace faultline::analyze {
 namespace {
 
-constexpr std::uint64_t kPlaces = 8;  // within a huge page
+constexpr std::uint64_t kPlaces = 9;  // within a huge page; odd, so that one of them is in the middle
 
 double apart(std::uint64_t x, std::uint64_t y) { return std::abs(static_cast<double>(x) - static_cast<double>(y)); }
 
@@ -19,12 +20,12 @@ bool place_matters(const replay::Program& program, const WhatIf& question) {
 }  // namespace
 
 std::optional<replay::Prediction> predict(const replay::Program& program, const WhatIf& question, replay::ReplayPlan plan, std::vector<heap::OutcomeBox>* boxes) {
-  const std::uint64_t places = place_matters(program, question) ? kPlaces : 1, step = question.parameters.thp_madvise_bytes / kPlaces;
+  const std::uint64_t places = place_matters(program, question) ? kPlaces : 1, huge = question.parameters.thp_madvise_bytes;
   plan.trim = question.trim;
   std::vector<replay::Prediction> of_places;
   for (std::uint64_t i = 0; i < places; ++i) {
-    plan.heap_moved = i * step;
-    plan.mappings_moved = i * 3 % kPlaces * step;  // the mapping area's place is drawn on its own
+    plan.heap_moved = page_floor(i * huge / kPlaces);
+    plan.mappings_moved = page_floor(i * 4 % kPlaces * huge / kPlaces);  // the mapping area's place is drawn on its own
     heap::OutcomeBox box;
     if (boxes != nullptr) plan.box = &box;
     const std::optional<replay::Prediction> predicted = replay::replay(program, question.parameters, plan);
