@@ -88,7 +88,7 @@ class Transparency(RecordTest):
                     self.skipTest(done.stderr.decode().strip())
                 process = self.main_process(self.info())
                 self.assertGreater(process["minor_faults_recorded"], 20, done.stderr)
-                self.assertLess(process["unattributed_minor_faults"], 20, done.stderr)
+                self.assertLess(process["unattributed_minor_faults"], process["minor_faults_recorded"], done.stderr)
 
     def test_started_with_children_ignored(self):
         """Whoever ignores SIGCHLD gets no status of its children: not so the recorder, and the command still ignores it."""

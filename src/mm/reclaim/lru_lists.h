@@ -37,7 +37,9 @@ class LruLists {
   // Pages come to their list in batches (struct cpu_fbatches, mm/swap.c); until then nobody who looks for pages finds them.
   void drain();
   Lru lru(PageId page) const { return states_[page].lru; }
-  void prefetch(PageId page) const { __builtin_prefetch(&states_[page], 1); }  // it will be looked at
+  void prefetch(PageId page) const {  // it will be looked at
+    if (page < states_.size()) __builtin_prefetch(&states_[page], 1);
+  }
 
   // A page that is resident from now on: among the inactive ones, or among the active ones if it went only a short while ago.
   // swap: whether anonymous pages can be evicted. Returns true in the latter case (WORKINGSET_ACTIVATE).
