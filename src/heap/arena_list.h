@@ -174,10 +174,15 @@ class ArenaList {
     const ArenaId id = size();
     Entry* const entry = host_.template make<Entry>(common_, id);
     if (entry == nullptr) return nullptr;
-    if (!entry->arena.open(request)) {
-      host_.destroy(entry);
-      return nullptr;
-    }
+    struct Unopened {  // open() may end in an exception: a memory that answers as recorded has no other answer
+      Host& host;
+      Entry* entry;
+      ~Unopened() {
+        if (entry != nullptr) host.destroy(entry);
+      }
+    } unopened{host_, entry};
+    if (!entry->arena.open(request)) return nullptr;
+    unopened.entry = nullptr;
     entries_[id] = entry;
     ++counted_;
     linked_.store(id + 1, std::memory_order_release);
