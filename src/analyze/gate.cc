@@ -1,7 +1,5 @@
 #include "analyze/gate.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
 
@@ -32,13 +30,7 @@ std::string key_of(const SiteName& name) {
   return key;
 }
 
-std::string text_of(const SiteName& name) {
-  std::string text = name.function;
-  for (std::size_t i = 0; i < name.depth && i < name.callers.size(); ++i) text += " < " + name.callers[i];
-  const std::string location = name.location();
-  if (!location.empty() && !text.starts_with(location + "+")) text += fmt::format(" ({})", location);
-  return name.via.empty() ? text : text + fmt::format(" via {}", name.via);
-}
+std::string in_full(const std::string& function) { return function; }
 
 void gather(Figure figure, const Analysis& analysis, std::uint64_t Growth::*side, std::map<std::string, Growth>& rows) {
   const bool faults = figure == Figure::minor_faults || figure == Figure::major_faults;
@@ -48,7 +40,7 @@ void gather(Figure figure, const Analysis& analysis, std::uint64_t Growth::*side
     if (faults) sites_faults += share;
     if (share == 0) continue;
     Growth& row = rows[key_of(site.name)];
-    row.name = text_of(site.name);  // of the later recording, where both have it
+    row.name = site.name.line_of_text(in_full);  // of the later recording, where both have it
     row.*side += share;
   }
   if (!faults) return;

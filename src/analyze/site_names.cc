@@ -55,6 +55,15 @@ std::string SiteName::location() const {
   return base_name(module);
 }
 
+std::string SiteName::line_of_text(std::string (*shown)(const std::string&)) const {
+  std::string text = shown(function);
+  for (std::size_t i = 0; i < depth && i < callers.size(); ++i) text += " < " + shown(callers[i]);
+  const std::string place = location();
+  if (!place.empty() && !text.starts_with(place + "+")) text += fmt::format(" ({})", place);
+  if (!via.empty()) text += fmt::format(" via {}", shown(via));
+  return text;
+}
+
 std::string SiteName::key() const {
   std::string text = fmt::format("{}|{}|{}|{}", function, file, line, module);
   for (std::size_t i = 0; i < depth && i < callers.size(); ++i) text += "|" + callers[i];

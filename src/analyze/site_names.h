@@ -22,6 +22,8 @@ struct SiteName {
   std::size_t depth = 0;
 
   std::string location() const;  // "file.cc:12", or the module's name
+  // "f < caller (file.cc:12) via fopen", with each function as `shown` gives it.
+  std::string line_of_text(std::string (*shown)(const std::string& function)) const;
   // Two stacks with the same key are one row of a table.
   std::string key() const;
 };

@@ -48,9 +48,7 @@ Result<WhatIf> what_if(const replay::Program& program, const std::vector<std::st
   for (const std::string& setting : settings) {
     const std::size_t equals = setting.find('=');
     const std::string_view name = std::string_view(setting).substr(0, equals);
-    std::string_view bare = name;
-    if (bare.starts_with(heap::kTunablePrefix)) bare.remove_prefix(heap::kTunablePrefix.size());
-    if (!given.insert(bare).second) return fail(make_error("{}: wanted one value, found two", bare));
+    if (const std::string_view bare = heap::without_prefix(name); !given.insert(bare).second) return fail(make_error("{}: wanted one value, found two", bare));
     if (equals != std::string::npos && (name == kTrimEveryMs || name == kTrimEveryFrees)) {
       FL_TRY(const std::uint64_t value, whole_number(name, std::string_view(setting).substr(equals + 1)));
       if (name == kTrimEveryMs) result.trim.every_ns = value * 1'000'000;

@@ -37,8 +37,7 @@ Result<void> Tunables::set(std::string_view assignment) {
   if (equals == std::string_view::npos) {
     return fail(make_error("{}: wanted NAME=VALUE, found no '='", assignment));
   }
-  std::string_view name = assignment.substr(0, equals);
-  if (name.starts_with(kTunablePrefix)) name.remove_prefix(kTunablePrefix.size());
+  const std::string_view name = without_prefix(assignment.substr(0, equals));
   const std::string_view text = assignment.substr(equals + 1);
   for (const Tunable& tunable : kTunables) {
     if (name != tunable.name) continue;

@@ -62,6 +62,12 @@ constexpr std::uint64_t usable_limit(std::string_view name) {
 
 inline constexpr std::string_view kTunablePrefix = "glibc.malloc.";
 
+// A name as users give it, with the prefix or without.
+constexpr std::string_view without_prefix(std::string_view name) {
+  if (name.starts_with(kTunablePrefix)) name.remove_prefix(kTunablePrefix.size());
+  return name;
+}
+
 // ld.so's own number reader: blanks, a sign, 0x or 0 prefixes; stops at the first other character without complaint,
 // so that "1G" is 1 and "abc" is 0. Too large reads as the maximum, minus or not.
 struct TunableNumber {

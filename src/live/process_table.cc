@@ -4,19 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
+
+#include "live/clock.h"
 
 namespace faultline::live {
 namespace {
 
 constexpr std::size_t kStatBytes = 2048;  // 52 numbers of 20 digits and a name
 constexpr std::size_t kSpare = 64;        // descriptors left for everything else
-
-std::uint64_t now_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 // As many as are permitted: the soft limit is a convention for select(2), which nothing here uses.
 std::size_t most_open_files() {

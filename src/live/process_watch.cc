@@ -1,18 +1,12 @@
 #include "live/process_watch.h"
 
 #include <algorithm>
-#include <ctime>
 
+#include "live/clock.h"
 #include "live/process_view.h"
 
 namespace faultline::live {
 namespace {
-
-std::uint64_t now_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 std::uint64_t rise(std::uint64_t before, std::uint64_t after) { return after - std::min(before, after); }
 

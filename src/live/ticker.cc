@@ -5,16 +5,11 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <ctime>
+
+#include "live/clock.h"
 
 namespace faultline::live {
 namespace {
-
-std::uint64_t now_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 sigset_t ending_signals() {
   sigset_t set;

@@ -1,7 +1,5 @@
 #include "report/site_text.h"
 
-#include <fmt/format.h>
-
 namespace faultline::report {
 
 std::string short_name(const std::string& function) {
@@ -16,14 +14,7 @@ std::string short_name(const std::string& function) {
   return function;
 }
 
-std::string site_text(const analyze::SiteName& name) {
-  std::string text = short_name(name.function);
-  for (std::size_t i = 0; i < name.depth && i < name.callers.size(); ++i) text += " < " + short_name(name.callers[i]);
-  const std::string location = name.location();
-  if (!location.empty() && !text.starts_with(location + "+")) text += fmt::format(" ({})", location);
-  if (!name.via.empty()) text += fmt::format(" via {}", short_name(name.via));
-  return text;
-}
+std::string site_text(const analyze::SiteName& name) { return name.line_of_text(short_name); }
 
 double share(std::uint64_t part, std::uint64_t whole) {
   return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;

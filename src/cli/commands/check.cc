@@ -8,6 +8,7 @@
 #include "analyze/format.h"
 #include "analyze/gate.h"
 #include "cli/command.h"
+#include "cli/recorded_process.h"
 #include "replay/session.h"
 #include "replay/verify.h"
 #include "report/text.h"
@@ -91,8 +92,7 @@ class Check : public Command {
     Subject subject;
     subject.file = file;
     FL_TRY(subject.recording, trace::Recording::open(file));
-    const trace::ProcessInfo* const process = pid != 0 ? subject.recording->process(pid) : subject.recording->main_process();
-    if (process == nullptr) return fail(pid != 0 ? make_error("{}: holds no process {}", file, pid) : make_error("{}: wanted a recorded process, found none", file));
+    FL_TRY(const trace::ProcessInfo* const process, recorded_process(*subject.recording, file, pid));
     subject.analysis = analyze::analyze(*subject.recording, *process, file, analyze::HeapDetail::never);
     // What is not there would pass as not used.
     if (const auto& damage = subject.recording->damage()) return fail(make_error("{}: wanted a whole recording, found {}", file, *damage));

@@ -7,6 +7,7 @@
 #include "analyze/format.h"
 #include "cli/command.h"
 #include "cli/output_file.h"
+#include "cli/recorded_process.h"
 #include "report/exporter.h"
 
 namespace faultline::cli {
@@ -44,8 +45,7 @@ class Export : public Command {
     FL_TRY(const analyze::Sample sample, find_sample());
     if (file_.empty()) return fail(make_error("wanted a recording, found none"));
     FL_TRY(const std::unique_ptr<trace::Recording> recording, trace::Recording::open(file_));
-    const trace::ProcessInfo* const process = pid_ != 0 ? recording->process(pid_) : recording->main_process();
-    if (process == nullptr) return fail(pid_ != 0 ? make_error("{}: holds no process {}", file_, pid_) : make_error("{}: wanted a recorded process, found none", file_));
+    FL_TRY(const trace::ProcessInfo* const process, recorded_process(*recording, file_, pid_));
     if (output_.empty()) output_ = file_ + "." + exporter->suffix;
     std::error_code error;
     if (std::filesystem::equivalent(file_, output_, error)) return fail(make_error("{}: is the input", output_));

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ctime>
 #include <optional>
 
+#include "live/clock.h"
 #include "live/view/mappings_screen.h"
 #include "live/view/selection.h"
 #include "live/view/terminal_screen.h"
@@ -16,11 +16,7 @@ namespace {
 constexpr int kHead = 3, kFoot = 1;
 constexpr double kFirstLook = 0.5;  // seconds until there are rates to show, at most
 
-double now() {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
-}
+double now() { return static_cast<double>(now_ns()) / 1e9; }  // seconds
 
 class TopScreen {
  public:
