@@ -8,6 +8,8 @@
 #include <span>
 #include <unordered_map>
 
+#include "analyze/ledger/ledger_series.h"
+
 namespace faultline::analyze {
 namespace {
 
@@ -181,7 +183,7 @@ std::uint64_t Analysis::faults_recorded() const {
   return sum;
 }
 
-Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file, HeapDetail heap) {
+Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file, const AnalysisRequest& request) {
   Analysis analysis;
   analysis.file = file;
   analysis.attribution = attribute(recording, process);
@@ -199,8 +201,15 @@ Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process,
   lints.file = file;
   if (analysis.glibc_heap()) analysis.lints = look_for_lints(lints);
   const auto name_of = [&namer](trace::StackId stack) -> const SiteName& { return namer.name(stack); };
-  if (analysis.glibc_heap()) analysis.heap = heap_moments(recording, process, analysis.attribution.heap_events, heap, name_of);
-  else analysis.heap.why_not = "the allocator is not glibc's";
+  HeapProgram heap;
+  if (analysis.glibc_heap()) heap = load_heap(recording, process, analysis.attribution.heap_events, request.heap);
+  else heap.why_not = "the allocator is not glibc's";
+  if (heap.program) analysis.heap = heap_moments(*heap.program, process, name_of);
+  else analysis.heap.why_not = heap.why_not;
+  if (!request.ledgers.empty()) {
+    const bool divided = heap.program && analysis.heap.why_not.empty();
+    analysis.ledger = ledger_series(recording, process, divided ? &*heap.program : nullptr, analysis.heap.why_not, request.ledgers, name_of);
+  }
   analysis.findings = look_for_findings(analysis);
   say_what_is_missing(analysis, recording, process, symbolizer);
   return analysis;

@@ -8,6 +8,8 @@
 #include "analyze/costs.h"
 #include "analyze/findings.h"
 #include "analyze/heap_moments.h"
+#include "analyze/ledger/ledger.h"
+#include "analyze/ledger/ledger_moment.h"
 #include "analyze/lints.h"
 #include "analyze/retention.h"
 #include "analyze/site_names.h"
@@ -53,6 +55,7 @@ struct Analysis {
   std::vector<SiteRow> sites;      // in no order: the report sorts
   std::vector<RegionRow> regions;  // most faults first, none empty
   HeapMoments heap;                // exact, where the twin could replay the process
+  LedgerSeries ledger;             // resident memory as a sum, at the moments asked for
   Retention retention;             // from recorded addresses, of the main heap alone
   std::vector<NamedPin> pins;
   std::vector<NamedHolder> holders;
@@ -67,7 +70,11 @@ struct Analysis {
   bool glibc_heap() const { return attribution.foreign_blocks == 0; }
 };
 
-Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file,
-                 HeapDetail heap = HeapDetail::up_to_a_size);
+struct AnalysisRequest {
+  HeapDetail heap = HeapDetail::up_to_a_size;
+  std::vector<LedgerMoment> ledgers{};  // of which moments; none: no ledger
+};
+
+Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file, const AnalysisRequest& request = {});
 
 }  // namespace faultline::analyze

@@ -66,24 +66,29 @@ HeapMomentState state_of(heap::HeapImage& image, Sites& sites) {
 
 }  // namespace
 
-HeapMoments heap_moments(trace::Recording& recording, const trace::ProcessInfo& process, std::uint64_t heap_events, HeapDetail detail, const NameOf& name_of) {
-  HeapMoments result;
-  if (detail == HeapDetail::never) result.why_not = "--no-heap";
-  else if (detail == HeapDetail::up_to_a_size && heap_events > kManyEvents)
+HeapProgram load_heap(trace::Recording& recording, const trace::ProcessInfo& process, std::uint64_t heap_events, HeapDetail detail) {
+  HeapProgram result;
+  if (detail == HeapDetail::never) {
+    result.why_not = "--no-heap";
+  } else if (detail == HeapDetail::up_to_a_size && heap_events > kManyEvents) {
     result.why_not = fmt::format("{} heap events are not replayed unless asked for with --heap", format_count(heap_events));
-  if (!result.why_not.empty()) return result;
-  const Result<replay::Program> program = replay::load_program(recording, process);
-  if (!program) {
+  } else if (Result<replay::Program> program = replay::load_program(recording, process)) {
+    result.program = std::move(*program);
+  } else {
     result.why_not = program.error().message();
-    return result;
   }
-  const heap::Parameters parameters = replay::recorded_parameters(*program);
+  return result;
+}
+
+HeapMoments heap_moments(const replay::Program& program, const trace::ProcessInfo& process, const NameOf& name_of) {
+  HeapMoments result;
+  const heap::Parameters parameters = replay::recorded_parameters(program);
   replay::HeapLooks looks;
   looks.wanted = {replay::HeapLooks::kEnd};
   replay::ReplayPlan plan;
   plan.placement = replay::Placement::recorded;
   plan.looks = &looks;
-  replay::replay(*program, parameters, plan);
+  replay::replay(program, parameters, plan);
   result.addresses_matched = looks.addresses_matched;
   result.addresses_total = looks.addresses_total;
   if (static_cast<double>(looks.addresses_matched) < kSame * static_cast<double>(looks.addresses_total)) {
@@ -99,7 +104,7 @@ HeapMoments heap_moments(trace::Recording& recording, const trace::ProcessInfo& 
     HeapMomentState& state = result.moments.emplace_back(state_of(look.image, sites));
     state.when = when;
     state.events = look.event;
-    const std::uint64_t at = look.event == 0 ? process.start_ns : program->events[look.event - 1].time * program->time_unit_ns;
+    const std::uint64_t at = look.event == 0 ? process.start_ns : program.events[look.event - 1].time * program.time_unit_ns;
     state.time_ns = at > process.start_ns ? at - process.start_ns : 0;
   };
   if (looks.peak < looks.seen.front().event) {
@@ -107,7 +112,7 @@ HeapMoments heap_moments(trace::Recording& recording, const trace::ProcessInfo& 
     at_peak.wanted = {looks.peak};
     at_peak.only = true;
     plan.looks = &at_peak;
-    replay::replay(*program, parameters, plan);
+    replay::replay(program, parameters, plan);
     add("peak", at_peak.seen.front());
   }
   add("end", looks.seen.front());

@@ -9,13 +9,16 @@ bool by_address(const std::pair<heap::Address, heap::BlockFacts>& x, const std::
 
 }  // namespace
 
-LiveBlocks::LiveBlocks(const Program& program, std::size_t events, const std::vector<Slot>& slots) {
-  std::vector<heap::OwnerId> owners(slots.size(), heap::kNoOwner);
+void SlotOwners::advance(const Program& program, std::size_t events) {
+  owners_.resize(program.slots, heap::kNoOwner);
   const std::size_t own = program.first_own_event();
-  for (std::size_t i = 0; i < events; ++i) {
-    const Event& event = program.events[i];
-    if (event.op != trace::HeapOp::free && event.slot != kNoSlot) owners[event.slot] = i < own ? kInherited : event.stack;
+  for (; events_ < events; ++events_) {
+    const Event& event = program.events[events_];
+    if (event.op != trace::HeapOp::free && event.slot != kNoSlot) owners_[event.slot] = events_ < own ? kInherited : event.stack;
   }
+}
+
+LiveBlocks::LiveBlocks(const std::vector<heap::OwnerId>& owners, const std::vector<Slot>& slots) {
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (slots[i].address != 0) blocks_.push_back({slots[i].address, {slots[i].size, owners[i]}});
   }

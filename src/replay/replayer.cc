@@ -90,6 +90,7 @@ class Replay {
   std::unique_ptr<Modelled> process_;
   std::vector<std::unique_ptr<Modelled>> ancestors_;  // their pages are shared until one side writes
   std::vector<Slot> slots_;
+  SlotOwners owners_;
   ThreadLives lives_;
   CallCounts counted_;
   std::size_t next_call_ = 0, next_touch_ = 0, next_rest_ = 0, next_break_ = 0;
@@ -176,14 +177,15 @@ class Replay {
   // False if there was nothing more to look for and nothing else is wanted.
   bool look_at(std::size_t event) {
     HeapLooks& looks = *plan_.looks;
-    while (looks.seen.size() < looks.wanted.size() && looks.wanted[looks.seen.size()] <= event) {
-      looks.seen.push_back({std::min(event, program_.events.size()), image_after(std::min(event, program_.events.size()))});
+    while (looks.looked() < looks.wanted.size() && looks.wanted[looks.looked()] <= event) {
+      looks.add({std::min(event, program_.events.size()), image_after(std::min(event, program_.events.size()))});
     }
-    return !looks.only || looks.seen.size() < looks.wanted.size();
+    return !looks.only || looks.looked() < looks.wanted.size();
   }
 
-  heap::HeapImage image_after(std::size_t events) const {
-    const LiveBlocks blocks(program_, events, slots_);
+  heap::HeapImage image_after(std::size_t events) {
+    owners_.advance(program_, events);
+    const LiveBlocks blocks(owners_.owners(), slots_);
     return heap::image_of(heap_model(), twin().current_break(), [&](Address user) { return blocks.find(user); },
                           [&](Address page) { return twin().resident(page); });
   }

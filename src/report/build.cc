@@ -81,8 +81,8 @@ Totals totals_of(const analyze::Analysis& analysis, const trace::ProcessInfo& pr
 }  // namespace
 
 Report build_report(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file, std::size_t top,
-                    analyze::HeapDetail heap) {
-  analyze::Analysis analysis = analyze::analyze(recording, process, file, heap);
+                    const analyze::AnalysisRequest& request) {
+  analyze::Analysis analysis = analyze::analyze(recording, process, file, request);
   Report report;
   report.heading = heading_of(recording, process, file, analysis.glibc_heap());
   report.totals = totals_of(analysis, process);
@@ -97,6 +97,11 @@ Report build_report(trace::Recording& recording, const trace::ProcessInfo& proce
   report.heap = std::move(analysis.heap);
   for (analyze::HeapMomentState& moment : report.heap.moments) {
     if (moment.pages.size() > top) moment.pages.resize(top);
+  }
+  report.ledger = std::move(analysis.ledger);
+  for (analyze::Ledger& ledger : report.ledger.ledgers) {
+    if (ledger.sites.size() > top) ledger.sites.resize(top);
+    if (ledger.files.size() > top) ledger.files.resize(top);
   }
   report.retention = std::move(analysis.retention);
   report.pins = std::move(analysis.pins);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "report/heap_json.h"
+#include "report/ledger_json.h"
 #include "report/name_json.h"
 
 namespace faultline::report {
@@ -152,6 +153,7 @@ std::string render_json(const Report& report) {
                    {"by_peak", sites_json(report.by_peak)},
                    {"by_end", sites_json(report.by_end)},
                    {"by_allocated", sites_json(report.by_allocated)}};
+  json["ledger"] = ledger_json(report.ledger);
   json["heap"] = heap_json(report.heap);
   json["retention"] = retention_json(report);
   json["costs"] = costs_json(report.costs);

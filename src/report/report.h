@@ -37,6 +37,7 @@ struct Report {
   std::size_t sites_total = 0;
   std::vector<analyze::SiteRow> by_faults, by_peak, by_end, by_allocated;  // each at most `top` rows, none with a zero
   std::vector<analyze::RegionRow> regions;
+  analyze::LedgerSeries ledger;
   analyze::HeapMoments heap;
   analyze::Retention retention;
   std::vector<analyze::NamedPin> pins;
@@ -50,6 +51,6 @@ struct Report {
 };
 
 Report build_report(trace::Recording& recording, const trace::ProcessInfo& process, const std::string& file, std::size_t top,
-                    analyze::HeapDetail heap = analyze::HeapDetail::up_to_a_size);
+                    const analyze::AnalysisRequest& request = {});
 
 }  // namespace faultline::report

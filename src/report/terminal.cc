@@ -7,6 +7,7 @@
 #include "analyze/format.h"
 #include "base/units.h"
 #include "report/heap_section.h"
+#include "report/ledger_section.h"
 #include "report/site_text.h"
 
 namespace faultline::report {
@@ -249,6 +250,7 @@ std::string render_terminal(const Report& report, const Style& style) {
   print_heading(report, page);
   print_totals(report, page);
   print_faults(report, page);
+  print_ledger(report, page);
   print_memory(report, page);
   if (!report.heap.moments.empty()) print_heap(report, page);
   else print_retention(report, page);

@@ -54,7 +54,7 @@ class Advise : public Command {
     const Advice advice = analyze::search(session.program, options_);
     if (terminal) fmt::print(stderr, "\r\033[K");
     std::vector<analyze::HeldMemory> held;
-    if (analyze::memory_is_held(advice) && in_time()) held = analyze::held_memory(analyze::analyze(*session.recording, *session.process, file_, analyze::HeapDetail::never), advice);
+    if (analyze::memory_is_held(advice) && in_time()) held = analyze::held_memory(analyze::analyze(*session.recording, *session.process, file_, {.heap = analyze::HeapDetail::never}), advice);
     if (json_) {
       print_json(session, advice, held);
     } else {

@@ -93,7 +93,7 @@ class Check : public Command {
     subject.file = file;
     FL_TRY(subject.recording, trace::Recording::open(file));
     FL_TRY(const trace::ProcessInfo* const process, recorded_process(*subject.recording, file, pid));
-    subject.analysis = analyze::analyze(*subject.recording, *process, file, analyze::HeapDetail::never);
+    subject.analysis = analyze::analyze(*subject.recording, *process, file, {.heap = analyze::HeapDetail::never});
     // What is not there would pass as not used.
     if (const auto& damage = subject.recording->damage()) return fail(make_error("{}: wanted a whole recording, found {}", file, *damage));
     subject.figures = analyze::figures_of(subject.analysis, subject.recording->meta(), *process);

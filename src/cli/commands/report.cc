@@ -19,16 +19,18 @@ class Report : public Command {
     app.add_option("--process", pid_, "which recorded process (default: the command's own)")->check(CLI::Range(1, kMostPid));
     CLI::Option* const heap = app.add_flag("--heap", heap_, "replay malloc to say what its heaps hold and who pins it, however many events (default: up to 10 million)");
     app.add_flag("--no-heap", no_heap_, "do not")->excludes(heap);
+    app.add_option("--at", at_, "resident memory at this moment, besides peak and end: seconds since the process began (1.5), 250ms, or a share of its life (40%); may be repeated");
     app.add_flag("--json", json_, "print JSON");
   }
 
   Result<int> run() override {
+    FL_TRY(const analyze::AnalysisRequest request, this->request());
     FL_TRY(std::unique_ptr<trace::Recording> recording, trace::open_complete(file_));
     for (;;) {
       const std::uint64_t complete = recording->complete_until_ns();
       const trace::ProcessInfo* process = pid_ != 0 ? recording->process(pid_) : recording->main_process();
       if (process == nullptr) return fail(no_process(*recording));
-      const report::Report result = report::build_report(*recording, *process, file_, top_, detail());
+      const report::Report result = report::build_report(*recording, *process, file_, top_, request);
       if (const std::uint64_t found = recording->complete_until_ns(); found < complete) {  // reading met damage: once more, without what lies beyond it
         recording = trace::cut_recording(std::move(recording), found);
         continue;
@@ -42,12 +44,21 @@ class Report : public Command {
   std::string file_;
   std::size_t top_ = 10;
   trace::Pid pid_ = 0;
+  std::vector<std::string> at_;
   bool json_ = false;
   bool heap_ = false, no_heap_ = false;
 
-  analyze::HeapDetail detail() const {
-    if (no_heap_) return analyze::HeapDetail::never;
-    return heap_ ? analyze::HeapDetail::always : analyze::HeapDetail::up_to_a_size;
+  Result<analyze::AnalysisRequest> request() const {
+    analyze::AnalysisRequest request;
+    if (no_heap_) request.heap = analyze::HeapDetail::never;
+    if (heap_) request.heap = analyze::HeapDetail::always;
+    std::vector<std::string> moments = {"peak", "end"};
+    moments.insert(moments.end(), at_.begin(), at_.end());
+    for (const std::string& text : moments) {
+      FL_TRY(analyze::LedgerMoment moment, analyze::parse_moment(text));
+      request.ledgers.push_back(std::move(moment));
+    }
+    return request;
   }
 
   Error no_process(const trace::Recording& recording) const {

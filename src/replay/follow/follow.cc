@@ -33,7 +33,9 @@ constexpr std::uint64_t kSameMomentNs = 100'000;    // two threads' faults on on
 
 class Follower {
  public:
-  explicit Follower(trace::Recording& recording) : recording_(recording), run_(read_kernel_run(recording)), machine_(mm::Machine::create(config_of(recording))), files_(*machine_, recording.cached_files(), run_) {}
+  Follower(trace::Recording& recording, MemoryLooks* looks)
+      : recording_(recording), looks_(looks), run_(read_kernel_run(recording)), machine_(mm::Machine::create(config_of(recording))),
+        files_(*machine_, recording.cached_files(), run_) {}
 
   Follow follow() {
     if (run_.tasks.empty()) {
@@ -47,6 +49,7 @@ class Follower {
     out_.accesses_known = recording_.meta().fault_access || !recording_.meta().faults_recorded;
     out_.residency_known = recording_.meta().faults_recorded && recording_.meta().kernel_mode_faults && out_.accesses_known;
     for (const KernelStep& step : run_.steps) {
+      if (looks_ != nullptr) look_before(step.time_ns);
       if (step.time_ns > machine_->clock().now_ns()) machine_->advance(step.time_ns - machine_->clock().now_ns());
       switch (step.kind) {
         case KernelStep::Kind::fork: fork(run_.tasks[step.index]); break;
@@ -61,7 +64,9 @@ class Follower {
         case KernelStep::Kind::check: check(recording_.processes()[step.index]); break;
         case KernelStep::Kind::exit: exit(step.pid); break;
       }
+      if (looks_ != nullptr && step.pid == looks_->pid) note_peak(step.time_ns);
     }
+    if (looks_ != nullptr) look_before(~std::uint64_t{0});
     out_.possible = out_.images > 0;
     if (!out_.possible) out_.reason = "no process was seen from its first instruction";
     return std::move(out_);
@@ -80,6 +85,7 @@ class Follower {
   };
 
   trace::Recording& recording_;
+  MemoryLooks* looks_;
   KernelRun run_;
   std::unique_ptr<mm::Machine> machine_;
   RecordedFiles files_;
@@ -92,6 +98,29 @@ class Follower {
   mm::Process* process(Pid pid) {
     const auto found = known_.find(pid);
     return found == known_.end() ? nullptr : &machine_->process(found->second.pid);
+  }
+
+  // Looks that are due before the machine goes on to that time.
+  void look_before(std::uint64_t time_ns) {
+    const auto due = [&](const auto& wanted, const auto& seen) { return seen.size() < wanted.size() && wanted[seen.size()] < time_ns; };
+    while (due(looks_->totals_ns, looks_->totals)) {
+      const mm::Process* const looked_at = process(looks_->pid);
+      looks_->totals.push_back(looked_at == nullptr ? 0 : looked_at->space().statistics().resident_pages << kPageShift);
+    }
+    while (due(looks_->wanted_ns, looks_->seen)) {
+      const mm::Process* const looked_at = process(looks_->pid);
+      MemoryLook look = looked_at == nullptr ? MemoryLook{} : look_at(looked_at->space(), files_);
+      look.time_ns = looks_->wanted_ns[looks_->seen.size()];
+      looks_->seen.push_back(std::move(look));
+    }
+  }
+  void note_peak(std::uint64_t time_ns) {
+    const mm::Process* const looked_at = process(looks_->pid);
+    if (looked_at == nullptr || time_ns < looks_->since_ns || time_ns > looks_->until_ns) return;
+    const std::uint64_t bytes = looked_at->space().statistics().resident_pages << kPageShift;
+    if (bytes <= looks_->peak_bytes) return;
+    looks_->peak_bytes = bytes;
+    looks_->peak_ns = time_ns;
   }
 
   void fork(const trace::TaskEvent& task) {
@@ -334,6 +363,6 @@ bool Follow::holds() const {
   return possible && calls && (faults || !accesses_known) && (resident || !residency_known);
 }
 
-Follow follow(trace::Recording& recording) { return Follower(recording).follow(); }
+Follow follow(trace::Recording& recording, MemoryLooks* looks) { return Follower(recording, looks).follow(); }
 
 }  // namespace faultline::replay

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "replay/follow/memory_look.h"
 #include "trace/recording.h"
 
 namespace faultline::replay {
@@ -60,6 +61,7 @@ struct Follow {
   bool holds() const;  // all calls and maps equal, all of anonymous memory; files: faults and resident bytes within 0.5 %
 };
 
-Follow follow(trace::Recording& recording);
+// looks: filled on the way, if there are any.
+Follow follow(trace::Recording& recording, MemoryLooks* looks = nullptr);
 
 }  // namespace faultline::replay

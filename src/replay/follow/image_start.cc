@@ -59,7 +59,9 @@ void map_image(mm::AddressSpace& space, std::span<const MappingEvent> mapped, tr
       (void)space.grow_stack(VirtAddr(mapping.start));
     } else if (is_special(mapping)) {
       const mm::VmFlags rights = (mapping.prot & 4) != 0 ? mm::kVmRead | mm::kVmExec : mm::kVmRead | mm::kVmIo | mm::kVmPfnMap;
-      space.insert_special(VirtAddr(mapping.start), PageCount(length.value >> kPageShift), rights, files.unknown().number);
+      const std::uint32_t number = files.unknown().number;
+      files.name_special(number, mapping.path);
+      space.insert_special(VirtAddr(mapping.start), PageCount(length.value >> kPageShift), rights, number);
     } else if (is_anonymous(mapping)) {
       (void)space.map_bss(VirtAddr(mapping.start), length, (mapping.prot & mm::kProtExec) != 0);
     } else {

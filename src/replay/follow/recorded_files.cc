@@ -38,6 +38,7 @@ RecordedFiles::RecordedFiles(mm::Machine& machine, std::span<const trace::Cached
       if (first_read != read.end() && *first_read < end) continue;
       (void)object.add(folio.first, folio.order, folio.marker, folio.dirty);
     }
+    object_names_[&object] = file.path;
     files_[{file.device, file.inode}] = {&object, {file.window_pages, file.request_pages}};
   }
 }
@@ -51,6 +52,7 @@ FileChoice RecordedFiles::shared_segment(const trace::MappingEvent& mapping) {
   const std::uint64_t bytes = mapping.end - mapping.start;
   mm::FileObject*& segment = segments_[{mapping.device, mapping.inode}];
   if (segment == nullptr) segment = &machine_.create_file({.type = mm::FileType::shmem, .size = bytes});
+  object_names_[segment] = mapping.path;
   attached_.push_back(mm::OpenFile::open(*segment, true, {}));
   return {attached_.back(), 0, bytes};
 }
@@ -60,12 +62,22 @@ FileChoice RecordedFiles::choose(const trace::MappingEvent& mapping, trace::Pid 
   const auto found = files_.find(key);
   if (found == files_.end()) {
     const auto [at, is_new] = numbers_.try_emplace(key, next_number_);
-    if (is_new) ++next_number_;
+    if (is_new) number_names_[next_number_++] = mapping.path;
     return {nullptr, at->second};
   }
   mm::OpenFile*& open = open_[{pid, descriptor, key, writable}];
   if (open == nullptr) open = mm::OpenFile::open(*found->second.object, writable, found->second.read_ahead);
   return {open, 0};
+}
+
+std::string RecordedFiles::name_of(const mm::Vma& vma) const {
+  if (vma.anonymous()) return {};
+  if (vma.backing != nullptr) {
+    const auto found = object_names_.find(&vma.backing->object());
+    return found == object_names_.end() ? std::string() : found->second;
+  }
+  const auto found = number_names_.find(vma.file);
+  return found == number_names_.end() ? std::string() : found->second;
 }
 
 }  // namespace faultline::replay

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <span>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -38,6 +39,9 @@ class RecordedFiles {
   // What shmat(2) maps: each attachment opens the segment's file anew.
   FileChoice shared_segment(const trace::MappingEvent& mapping);
   FileChoice unknown() { return {nullptr, next_number_++}; }  // equal to no other
+  // The path the kernel told of what is mapped there; empty where it told none.
+  std::string name_of(const mm::Vma& vma) const;
+  void name_special(std::uint32_t number, const std::string& name) { number_names_[number] = name; }
   static constexpr std::int32_t kByExecve = -2;
 
  private:
@@ -52,6 +56,8 @@ class RecordedFiles {
   std::vector<mm::OpenFile*> attached_;
   std::map<std::tuple<trace::Pid, std::int32_t, FileKey, bool>, mm::OpenFile*> open_;
   std::map<FileKey, std::uint32_t> numbers_;
+  std::map<const mm::FileObject*, std::string> object_names_;
+  std::map<std::uint32_t, std::string> number_names_;
   std::uint32_t next_number_ = 1;
 };
 
