@@ -47,6 +47,7 @@ bench:
 	@bench/run $(BUILD)
 	@$(BUILD)/bench/policies/policies_bench --output docs/measurements/policies.md
 	@bench/limits/run $(BUILD) --output docs/measurements/limits.md
+	@bench/ledger/run $(BUILD) --output docs/measurements/ledger.md
 	@bench/whatif/run $(BUILD) --output docs/measurements/whatif.md && cat docs/measurements/whatif.md
 	@bench/whatif/threads $(BUILD) --output docs/measurements/whatif-threads.md && cat docs/measurements/whatif-threads.md
 

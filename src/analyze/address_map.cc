@@ -33,7 +33,13 @@ AddressMap::AddressMap(const trace::ProcessInfo& process, std::span<const trace:
     : brk_recorded_(brk_recorded) {
   read_maps(process.start_maps);
   for (const trace::Module& module : modules) modules_[module.start] = std::max(modules_[module.start], module.end);
-  for (const auto& [start, end] : process.recorder_ranges) recorder_[start] = std::max(recorder_[start], end);
+  auto ranges = process.recorder_ranges;  // of which some lie within others: a reservation, and what was mapped there
+  std::sort(ranges.begin(), ranges.end());
+  std::uint64_t last = 0, last_end = 0;
+  for (const auto& [start, end] : ranges) {
+    if (start > last_end || recorder_.empty()) last = start;
+    last_end = recorder_[last] = std::max(recorder_[last], end);
+  }
   heap_start_ = heap_end_ = process.initial_brk;
 }
 

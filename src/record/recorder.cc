@@ -166,6 +166,7 @@ Result<RecordSummary> record(const RecordOptions& options) {
   trace::Meta& meta = summary.meta;
   meta = first_meta(options);
   meta.missing = target.missing;
+  meta.clock_zero_ns = time.zero_raw_ns();
   auto sources = attach(std::move(listener), child->pid(), options, meta);
   if (!sources) return cancel(sources.error());
   writer.append_text(trace::BlockKind::meta, 0, 0, to_json(meta));

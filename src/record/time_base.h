@@ -14,6 +14,7 @@ class TimeBase {
   TimeBase();                                  // now is zero
   std::uint64_t ns(std::uint64_t raw) const;   // of a CLOCK_MONOTONIC_RAW stamp; 0 for what lies before
   std::uint64_t now_ns() const;
+  std::uint64_t zero_raw_ns() const { return zero_; }  // the stamp whose ns() is 0
   trace::TickPair pair() const;                // the tightest of a few readings
 
  private:

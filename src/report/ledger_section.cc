@@ -18,6 +18,7 @@ using analyze::Ledger;
 using analyze::LedgerSeries;
 
 constexpr std::size_t kMostRows = 5;
+constexpr std::size_t kMostMoments = 6;  // side by side; JSON has them all
 
 std::string signed_bytes(std::int64_t bytes) {
   return fmt::format("{}{}", bytes < 0 ? '-' : '+', format_bytes(static_cast<std::uint64_t>(bytes < 0 ? -bytes : bytes)));
@@ -96,7 +97,8 @@ void print_files(const Ledger& ledger, Page& page) {
 }  // namespace
 
 void print_ledger(const Report& report, Page& page) {
-  const LedgerSeries& series = report.ledger;
+  LedgerSeries series = report.ledger;
+  if (series.ledgers.size() > kMostMoments) series.ledgers.resize(kMostMoments);
   if (series.ledgers.empty() && series.why_not.empty()) return;
   page.heading("Where resident memory is");
   if (!series.why_not.empty()) {

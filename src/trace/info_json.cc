@@ -100,6 +100,7 @@ void meta_fields(M& m, Visit&& visit) {
   visit("wall_ns", m.wall_ns);
   visit("user_ns", m.user_ns);
   visit("system_ns", m.system_ns);
+  visit("clock_zero_ns", m.clock_zero_ns);
   visit("cost_minor_fault_ns", m.costs.minor_fault_ns);
   visit("cost_brk_ns", m.costs.brk_ns);
   visit("cost_mmap_ns", m.costs.mmap_ns);

@@ -62,7 +62,35 @@ std::unique_ptr<SyntheticRecording> example() {
   return recording;
 }
 
-Report report_of(SyntheticRecording& recording) { return build_report(recording, recording.info, "example.fl", 10); }
+// Ledgers are the twin's answer to a recording of a kernel; these stand for one.
+analyze::LedgerSeries ledgers() {
+  analyze::LedgerSeries series;
+  series.peak_ns = 1'500'000;
+  series.end_ns = 2'000'000;
+  for (const char* when : {"peak", "end"}) {
+    analyze::Ledger& ledger = series.ledgers.emplace_back();
+    const bool peak = series.ledgers.size() == 1;
+    ledger.when = when;
+    ledger.time_ns = peak ? series.peak_ns : series.end_ns;
+    ledger.there = true;
+    ledger[analyze::LedgerPart::heap_live] = peak ? 4 << 20 : 4096;
+    ledger[analyze::LedgerPart::heap_pinned] = peak ? 0 : 4000 << 10;
+    ledger[analyze::LedgerPart::file_clean] = 2 << 20;
+    ledger[analyze::LedgerPart::recorder] = 1 << 20;
+    ledger.measured = analyze::LedgerMeasurement{ledger.time_ns + (peak ? 1000 : 0), ledger.sum_bytes() + (peak ? 0 : 8192), ledger.sum_bytes()};
+    ledger.live_untouched_bytes = 12345;
+    ledger.page_tables_bytes = 65536;
+    ledger.sites.push_back({{.function = "allocate", .file = "a.cc", .line = 7, .module = "program", .via = {}, .callers = {}}, 3, ledger[analyze::LedgerPart::heap_live], 12345});
+    ledger.files.push_back({"/lib/libc.so.6", 2 << 20, 0, 0, 0});
+  }
+  return series;
+}
+
+Report report_of(SyntheticRecording& recording) {
+  Report report = build_report(recording, recording.info, "example.fl", 10);
+  report.ledger = ledgers();
+  return report;
+}
 
 std::string render(SyntheticRecording& recording) { return render_terminal(report_of(recording), {.width = 100, .colour = false}); }
 

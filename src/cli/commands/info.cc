@@ -51,6 +51,8 @@ Counts count(trace::Recording& recording, trace::Pid pid) {
 }
 
 json to_json(const trace::ProcessInfo& process, const Counts& counts, bool is_main_process) {
+  json ranges = json::array();
+  for (const auto& [start, end] : process.recorder_ranges) ranges.push_back({fmt::format("{:#x}", start), fmt::format("{:#x}", end)});
   return {{"pid", process.pid},
           {"parent", process.parent},
           {"is_main", is_main_process},
@@ -82,6 +84,7 @@ json to_json(const trace::ProcessInfo& process, const Counts& counts, bool is_ma
           {"rss_peak_bytes", process.rss_peak_bytes},
           {"rss_end_bytes", process.rss_end_bytes},
           {"recorder_rss_bytes", process.recorder_rss_bytes},
+          {"recorder_ranges", ranges},
           {"allocator", process.allocator},
           {"glibc_version", process.glibc_version},
           {"tunables", process.tunables},
@@ -150,6 +153,7 @@ class InfoCommand : public Command {
                   {"command", meta.command},
                   {"kernel_release", meta.kernel_release},
                   {"machine", meta.machine},
+                  {"clock_zero_ns", meta.clock_zero_ns},
                   {"wall_ns", meta.wall_ns},
                   {"user_ns", meta.user_ns},
                   {"system_ns", meta.system_ns},
