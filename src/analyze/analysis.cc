@@ -3,12 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <memory>
 #include <set>
 #include <span>
 #include <unordered_map>
 
 #include "analyze/ledger/ledger_series.h"
+#include "analyze/placements.h"
+#include "analyze/what_if.h"
+#include "replay/replayer.h"
 
 namespace faultline::analyze {
 namespace {
@@ -173,7 +178,50 @@ void say_what_is_missing(Analysis& analysis, const trace::Recording& recording, 
   for (std::string& line : symbolizer.problems()) missing.push_back(std::move(line));
 }
 
+// Those asked for, and fifths of the process's life in the same pass.
+void add_ledgers(Analysis& analysis, trace::Recording& recording, const trace::ProcessInfo& process, const replay::Program* program,
+                 std::vector<LedgerMoment> moments, const NameOf& name_of, Symbolizer& symbolizer) {
+  const std::size_t asked = moments.size();
+  for (const double share : {0.2, 0.4, 0.6, 0.8, 1.0}) moments.push_back({.kind = LedgerMoment::Kind::share, .text = {}, .share = share});
+  analysis.ledger = ledger_series(recording, process, program, analysis.heap.why_not, moments, name_of);
+  std::vector<Ledger>& ledgers = analysis.ledger.ledgers;
+  if (ledgers.size() < moments.size()) return;
+  analysis.life.assign(std::make_move_iterator(ledgers.begin() + static_cast<std::ptrdiff_t>(asked)), std::make_move_iterator(ledgers.end()));
+  ledgers.resize(asked);
+  TouchTable copies;
+  for (const trace::FaultEvent& fault : analysis.ledger.fork_copies) copies.add({.ip = std::min(fault.ip, kKernelAddress), .minor_faults = 1}, symbolizer);
+  analysis.fork_copies = copies.sorted();
+}
+
+// Each setting is answered once: findings ask alike.
+std::function<std::optional<TwinAnswer>(const std::vector<std::string>&)> twin_of(const replay::Program& program) {
+  auto known = std::make_shared<std::map<std::vector<std::string>, std::optional<TwinAnswer>>>();
+  return [&program, known](const std::vector<std::string>& settings) {
+    const auto [at, fresh] = known->try_emplace(settings);
+    if (!fresh) return at->second;
+    const Result<WhatIf> changed = what_if(program, settings);
+    if (!changed) return at->second;
+    if (const auto prediction = predict(program, *changed)) at->second = TwinAnswer{*prediction, changed->environment()};
+    return at->second;
+  };
+}
+
+std::optional<replay::Prediction> without_trims(const replay::Program& program) {
+  replay::Program changed = program;
+  for (replay::Event& event : changed.events) {
+    if (event.op == trace::HeapOp::malloc_trim) event.flags |= replay::kUnknown;  // not replayed
+  }
+  return replay::replay(changed, replay::recorded_parameters(changed), replay::ReplayPlan{});
+}
+
 }  // namespace
+
+const Ledger* Analysis::ledger_at(const char* when) const {
+  for (const Ledger& found : ledger.ledgers) {
+    if (found.when == when && found.there) return &found;
+  }
+  return nullptr;
+}
 
 std::uint64_t Analysis::faults_recorded() const {
   std::uint64_t sum = 0;
@@ -206,11 +254,17 @@ Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process,
   else heap.why_not = "the allocator is not glibc's";
   if (heap.program) analysis.heap = heap_moments(*heap.program, process, name_of);
   else analysis.heap.why_not = heap.why_not;
-  if (!request.ledgers.empty()) {
-    const bool divided = heap.program && analysis.heap.why_not.empty();
-    analysis.ledger = ledger_series(recording, process, divided ? &*heap.program : nullptr, analysis.heap.why_not, request.ledgers, name_of);
+  analysis.rss_peak_bytes = process.rss_peak_bytes;
+  analysis.thp_mode = process.thp_mode;
+  const bool divided = heap.program && analysis.heap.why_not.empty();
+  if (!request.ledgers.empty()) add_ledgers(analysis, recording, process, divided ? &*heap.program : nullptr, request.ledgers, name_of, symbolizer);
+  if (divided) {
+    analysis.twin = twin_of(*heap.program);
+    analysis.twin_without_trims = [&heap] { return without_trims(*heap.program); };
   }
   analysis.findings = look_for_findings(analysis);
+  analysis.twin = nullptr;  // what they refer to ends here
+  analysis.twin_without_trims = nullptr;
   say_what_is_missing(analysis, recording, process, symbolizer);
   return analysis;
 }

@@ -1,6 +1,8 @@
 // Everything `faultline report` knows about one process: attribution with names, retention, costs, findings.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "analyze/retention.h"
 #include "analyze/site_names.h"
 #include "base/result.h"
+#include "replay/prediction.h"
 
 namespace faultline::analyze {
 
@@ -49,6 +52,11 @@ struct NamedHolder {
   std::uint64_t held_bytes = 0, blocks = 0, block_bytes = 0;
 };
 
+struct TwinAnswer {
+  replay::Prediction prediction;
+  std::string env;  // GLIBC_TUNABLES=..., with what the process had
+};
+
 struct Analysis {
   std::string file;  // the recording, for "next" commands
   Attribution attribution;
@@ -56,6 +64,13 @@ struct Analysis {
   std::vector<RegionRow> regions;  // most faults first, none empty
   HeapMoments heap;                // exact, where the twin could replay the process
   LedgerSeries ledger;             // resident memory as a sum, at the moments asked for
+  std::vector<Ledger> life;        // ledgers at fifths of its life, for what grows; empty without ledgers
+  std::vector<TouchSummary> fork_copies;  // code that wrote to pages a fork had left to both processes
+  std::uint64_t rss_peak_bytes = 0;       // the kernel's; 0: not known
+  std::string thp_mode;                   // always, madvise, never
+  // What the twin says of the process under settings ("arena_max=1"); none: as it was. Only while findings are looked for.
+  std::function<std::optional<TwinAnswer>(const std::vector<std::string>& settings)> twin;
+  std::function<std::optional<replay::Prediction>()> twin_without_trims;  // the program without its calls of malloc_trim
   Retention retention;             // from recorded addresses, of the main heap alone
   std::vector<NamedPin> pins;
   std::vector<NamedHolder> holders;
@@ -66,6 +81,7 @@ struct Analysis {
   std::vector<std::string> missing;  // one line each: what could not be said, and why
 
   std::uint64_t faults_recorded() const;  // the program's, without the recorder's own
+  const Ledger* ledger_at(const char* when) const;  // "peak", "end"; nullptr: not asked for, or not known
   const HeapMomentState* heap_at_end() const { return heap.end(); }  // nullptr: not known
   bool glibc_heap() const { return attribution.foreign_blocks == 0; }
 };

@@ -1,6 +1,7 @@
 #include "analyze/attribution.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
@@ -137,6 +138,7 @@ class Pass {
   std::uint64_t main_live_ = 0;  // chunk bytes of live main-arena blocks
   std::uint64_t highest_break_ = 0;
   std::unordered_map<TouchKey, std::pair<std::uint64_t, std::uint64_t>, TouchHash> touches_;
+  std::set<trace::StackId> trim_stacks_;
   FlatCounter pages_;  // (page, site) and (page, region) pairs that faulted
 
   Thread& thread(trace::Tid tid) {
@@ -239,6 +241,7 @@ class Pass {
     ++row.memory_calls[kind];
     if (call.result < 0) return;
     if (call.kind == trace::CallKind::munmap) row.unmapped_bytes += page_ceil(call.args[1]);
+    if (call.kind == trace::CallKind::madvise) row.advised_bytes += page_ceil(call.args[1]);
     if (call.kind == trace::CallKind::brk) {
       const auto now = static_cast<std::uint64_t>(call.result);
       const std::uint64_t before = call.args[5];
@@ -324,6 +327,10 @@ class Pass {
       thresholds_.mallopt(static_cast<std::int64_t>(event.a), static_cast<std::int64_t>(event.b));
       add_call(result_.mallopts, {static_cast<int>(event.a), static_cast<int>(event.b), 1});
     }
+    if (event.op == HeapOp::malloc_trim) {
+      ++result_.trims.calls;
+      trim_stacks_.insert(event.stack);
+    }
     Thread& owner = thread(event.tid);
     Bracket bracket{event.begin_ns, event.end_ns, event.stack};
     if (event.op == HeapOp::free) {
@@ -353,6 +360,12 @@ class Pass {
   Attribution finish() {
     for (auto& [tid, owner] : threads_) {
       for (const PendingFault& pending : owner.faults) count(pending.fault, pending.again, pending.region, pending.site, false);
+    }
+    for (const trace::StackId stack : trim_stacks_) {  // no stack of an allocation ends there too
+      const SiteCounters& row = result_.sites.at(stack);
+      result_.trims.advice_calls += row.memory_calls[static_cast<std::size_t>(trace::CallKind::madvise)];
+      result_.trims.advised_bytes += row.advised_bytes;
+      result_.trims.break_bytes += row.brk_shrunk_bytes;
     }
     result_.sites.finish();
     result_.threads = threads_.size();

@@ -48,6 +48,10 @@ struct CallCounters {
   std::uint64_t brk_shrinks = 0, brk_shrunk_bytes = 0;
 };
 
+struct TrimCounters {  // what the program's own calls of malloc_trim did
+  std::uint64_t calls = 0, advice_calls = 0, advised_bytes = 0, break_bytes = 0;
+};
+
 struct Attribution {
   SiteLedger sites;
   RegionCounters regions[kRegionCount];
@@ -57,6 +61,7 @@ struct Attribution {
   HeapMoment most_free;     // the moment with the most bytes in the heap that no block used
   std::uint64_t heap_start = 0;
   CallCounters calls;
+  TrimCounters trims;
   ThresholdState thresholds;
   std::vector<MalloptCall> mallopts;  // accepted ones, in the order they came first
 

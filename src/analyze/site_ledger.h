@@ -29,7 +29,7 @@ struct SiteCounters {
   // Memory calls glibc made while serving this site: index trace::CallKind. The break's moves by direction too.
   std::array<std::uint64_t, kCallKinds> memory_calls{};
   std::uint64_t brk_grown_bytes = 0, brk_shrunk_bytes = 0, brk_shrinks = 0;
-  std::uint64_t unmapped_bytes = 0;
+  std::uint64_t unmapped_bytes = 0, advised_bytes = 0;
 };
 
 class SiteLedger {

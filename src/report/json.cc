@@ -123,6 +123,17 @@ Json costs_json(const analyze::Costs& costs) {
   return json;
 }
 
+Json gain_json(const analyze::Finding& finding) {
+  if (!finding.predicted) return nullptr;
+  return {{"minor_faults", finding.predicted->minor_faults},
+          {"rss_peak_bytes", finding.predicted->rss_peak_bytes},
+          {"rss_end_bytes", finding.predicted->rss_end_bytes},
+          {"mapped_bytes", finding.predicted->mapped_bytes},
+          {"page_tables_bytes", finding.predicted->page_tables_bytes},
+          {"allocations", finding.predicted->allocations},
+          {"env", text_or_null(finding.predicted->env)}};
+}
+
 }  // namespace
 
 std::string render_json(const Report& report) {
@@ -162,7 +173,7 @@ std::string render_json(const Report& report) {
   json["findings"] = Json::array();
   for (const analyze::Finding& finding : report.findings) {
     json["findings"].push_back({{"id", finding.id}, {"title", finding.title}, {"lines", finding.lines}, {"cost_ns", finding.cost_ns},
-                                {"held_bytes", finding.bytes}, {"next", text_or_null(finding.next)}});
+                                {"held_bytes", finding.bytes}, {"next", text_or_null(finding.next)}, {"predicted", gain_json(finding)}});
   }
   // A path or a symbol may hold any byte; JSON may not.
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -36,6 +36,8 @@ std::optional<Finding> look(const Analysis& analysis) {
   }
   if (analysis.glibc_heap()) {
     finding.lines.push_back("a page costs this once; reuse memory, touch less of it, or use huge pages (glibc.malloc.hugetlb=1)");
+    if (analysis.thp_mode == "madvise") finding.predicted = gain_by(analysis, {"hugetlb=1"});
+    if (finding.predicted) finding.lines.push_back(gain_text(*finding.predicted) + " (a huge fault clears 2 MiB, and costs more than one)");
     finding.next = fmt::format("faultline advise {}", analysis.file);
   } else {
     finding.lines.push_back("a page costs this once; reuse memory or touch less of it");

@@ -37,11 +37,13 @@ std::optional<Finding> look(const Analysis& analysis) {
   finding.lines.push_back(fmt::format("mmap threshold stays {}, trim threshold {}, whatever the program does", format_bytes(state.mmap_threshold),
                                       format_bytes(state.trim_threshold)));
   finding.lines.push_back(fmt::format("{} faults on malloc pages that had been faulted in before", format_count(repeated)));
+  finding.predicted = gain_by(analysis, {"mmap_threshold=4294967296", "trim_threshold=4294967296"});
+  if (finding.predicted) finding.lines.push_back(gain_text(*finding.predicted));
   finding.next = fmt::format("unset it, or set both thresholds: faultline advise {}", analysis.file);
   return finding;
 }
 
-FL_REGISTER_FINDING(frozen_threshold, look);
+FL_REGISTER_FINDING(frozen_threshold, look, false, {"mmap_churn", "trim_churn"});
 
 }  // namespace
 }  // namespace faultline::analyze

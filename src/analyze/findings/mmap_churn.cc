@@ -45,6 +45,8 @@ std::optional<Finding> look(const Analysis& analysis) {
                                         format_count(counters.mmapped_calls), format_bytes(counters.mmapped_bytes / std::max<std::uint64_t>(1, counters.mmapped_calls)),
                                         format_count(counters.mmapped_faults), format_time(cost_of(*sites[i], analysis))));
   }
+  finding.predicted = gain_by(analysis, {"mmap_threshold=4294967296", "trim_threshold=4294967296"});
+  if (finding.predicted) finding.lines.push_back(gain_text(*finding.predicted));
   finding.next = fmt::format("faultline advise {}", analysis.file);
   return finding;
 }

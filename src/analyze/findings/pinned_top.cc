@@ -13,15 +13,15 @@ namespace {
 // From the twin's replay: every arena, and what really falls.
 std::optional<Finding> look_at_heap(const Analysis& analysis, const HeapMomentState& heap) {
   const auto end = std::find_if(heap.ends.begin(), heap.ends.end(), [&](const SiteEndPin& candidate) {
-    return !candidate.sites.empty() && candidate.pin.held.bytes >= kWorthBytes && candidate.pin.held.bytes >= heap.accounting.total.system_mem / 4;
+    return !candidate.sites.empty() && candidate.pin.held.resident >= kWorthBytes && candidate.pin.held.resident >= heap.accounting.total.sum().resident / 4;
   });
   if (end == heap.ends.end()) return std::nullopt;
   const heap::EndPin& pin = end->pin;
   const bool alone = end == heap.ends.begin() || std::prev(end)->pin.arena != pin.arena;
 
   Finding finding;
-  finding.bytes = pin.held.bytes;
-  finding.title = fmt::format("{} are free below {} live block{} of together {} and cannot leave through the {}", format_bytes(pin.held.bytes),
+  finding.bytes = pin.held.resident;
+  finding.title = fmt::format("{} of resident memory are free below {} live block{} of together {} and cannot leave through the {}", format_bytes(pin.held.resident),
                               format_count(pin.all.blocks), pin.all.blocks == 1 ? "" : "s", format_bytes(pin.all.bytes),
                               pin.arena == heap::kMainArena ? "program break" : "end of a thread's heap");
   for (std::size_t i = 0; i < end->sites.size() && i < 3; ++i) {
@@ -32,6 +32,7 @@ std::optional<Finding> look_at_heap(const Analysis& analysis, const HeapMomentSt
                                       format_bytes(pin.fall_bytes)));
   finding.lines.push_back(fmt::format("malloc_trim(0) could return {} of whole free pages without moving the break", format_bytes(heap.accounting.total.trim_pages.bytes)));
   finding.next = fmt::format("faultline advise {}", analysis.file);
+  finding.predicted = Gain{.rss_end_bytes = static_cast<std::int64_t>(pin.held.resident)};
   return finding;
 }
 

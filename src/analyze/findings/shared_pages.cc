@@ -9,19 +9,20 @@ namespace {
 
 std::optional<Finding> look_at_heap(const HeapMomentState& heap) {
   const heap::ArenaAccount& total = heap.accounting.total;
-  const std::uint64_t pinned = total[heap::Part::pinned].bytes;
-  if (pinned < kWorthBytes || pinned < total.system_mem / 4) return std::nullopt;
+  const std::uint64_t pinned = total[heap::Part::pinned].resident, resident = total.sum().resident;
+  if (pinned < kWorthBytes || pinned < resident / 4) return std::nullopt;
 
   Finding finding;
   finding.bytes = pinned;
-  finding.title = fmt::format("{} of {} heap are free but share pages with live blocks: no setting returns them", format_bytes(pinned), format_bytes(total.system_mem));
+  finding.title = fmt::format("{} of {} resident heap are free but share pages with live blocks: no setting returns them", format_bytes(pinned), format_bytes(resident));
   for (const SitePagePin& page : heap.pages) {
     if (page.pin.blocks.owner == heap::kNoOwner || !page.pin.weighed || finding.lines.size() == 3) continue;
     finding.lines.push_back(fmt::format("{} ({}): {} blocks of {} together hold {}; without them {} more could go back", page.name.function, page.name.location(),
-                                        format_count(page.pin.blocks.blocks), format_bytes(page.pin.blocks.bytes), format_bytes(page.pin.held.bytes),
+                                        format_count(page.pin.blocks.blocks), format_bytes(page.pin.blocks.bytes), format_bytes(page.pin.held.resident),
                                         format_bytes(page.pin.gain_bytes)));
   }
   finding.next = "allocate the long-lived blocks of these sites together (before the short-lived ones, or from a pool)";
+  finding.predicted = Gain{.rss_end_bytes = static_cast<std::int64_t>(pinned)};
   return finding;
 }
 

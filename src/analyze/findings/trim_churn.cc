@@ -13,6 +13,7 @@ constexpr std::uint64_t kShrinks = 8;
 
 std::optional<Finding> look(const Analysis& analysis) {
   const CallCounters& calls = analysis.attribution.calls;
+  if (2 * analysis.attribution.trims.break_bytes > calls.brk_shrunk_bytes) return std::nullopt;  // the program's own calls: trim_calls
   const bool unseen = calls.count[static_cast<std::size_t>(trace::CallKind::brk)] == 0;  // no tracepoints: only the faults tell
   if (!unseen && (calls.brk_shrinks < kShrinks || calls.brk_regrown_bytes == 0)) return std::nullopt;
   std::uint64_t repeated = 0;
@@ -26,6 +27,8 @@ std::optional<Finding> look(const Analysis& analysis) {
   Finding finding;
   finding.cost_ns = cost;
   finding.next = fmt::format("faultline advise {}", analysis.file);
+  finding.predicted = gain_by(analysis, {"mmap_threshold=4294967296", "trim_threshold=4294967296"});
+  if (finding.predicted) finding.lines.push_back(gain_text(*finding.predicted));
   if (unseen) {
     finding.title = fmt::format("{} heap pages faulted again: they were given back and fetched again: {} ({} of CPU time)", format_count(repeated),
                                 format_time(cost), format_share(analysis.costs.cpu_share(cost)));

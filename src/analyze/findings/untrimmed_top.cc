@@ -19,8 +19,13 @@ std::optional<Finding> look(const Analysis& analysis) {
   const std::uint64_t excess = retention.top_bytes - kept;
   if (excess < kWorthBytes || excess < retention.end.heap_bytes / 4) return std::nullopt;
 
+  std::optional<std::uint64_t> resident;
+  if (const HeapMomentState* const heap = analysis.heap_at_end()) resident = heap->accounting.arenas.front()[heap::Part::top_trimmable].resident;
+  if (resident && *resident < kWorthBytes) return std::nullopt;
+
   Finding finding;
-  finding.bytes = excess;
+  finding.bytes = resident.value_or(excess);
+  if (resident) finding.predicted = Gain{.rss_end_bytes = static_cast<std::int64_t>(*resident)};
   finding.title = fmt::format("{} lie free above the highest live block and were not given back", format_bytes(retention.top_bytes));
   finding.lines.push_back(fmt::format("the trim threshold ({}) explains at most {} of it; chunks cached by malloc (tcache, fastbins) keep the rest from being trimmed",
                                       format_bytes(state.trim_threshold), format_bytes(kept)));

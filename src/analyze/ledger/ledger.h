@@ -11,6 +11,7 @@
 
 #include "analyze/ledger/ledger_parts.h"
 #include "analyze/site_names.h"
+#include "trace/event.h"
 
 namespace faultline::analyze {
 
@@ -64,6 +65,8 @@ struct LedgerSeries {
   std::uint64_t peak_ns = 0;     // since the process began: when most was resident
   std::uint64_t end_ns = 0;      // the last moment that can be asked for
   std::vector<Ledger> ledgers;   // one each of the moments, in their order
+  std::vector<trace::FaultEvent> fork_copies;  // faults, by time: writes to pages that a fork had left to both processes
+  std::uint64_t fork_reuses = 0;               // the same, when the other process was gone already
 };
 
 }  // namespace faultline::analyze

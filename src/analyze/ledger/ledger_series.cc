@@ -125,7 +125,11 @@ class Series {
       if (samples_.back()) looks_.totals_ns.push_back(samples_.back()->time_ns);
     }
     std::sort(looks_.totals_ns.begin(), looks_.totals_ns.end());
-    return followed(looks_);
+    looks_.since_ns = process_.start_ns;
+    if (!followed(looks_)) return false;
+    out_.fork_copies = std::move(looks_.copies);
+    out_.fork_reuses = looks_.reuses;
+    return true;
   }
 
   // The heap at each moment, one image at a time.

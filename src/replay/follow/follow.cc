@@ -114,6 +114,14 @@ class Follower {
       looks_->seen.push_back(std::move(look));
     }
   }
+  void note_copy(const mm::AddressSpace& space, const trace::FaultEvent& fault) {
+    const mm::Pte* const pte = space.page_table().entry(VirtAddr(fault.address).vpn());
+    if (pte == nullptr || !pte->maps_frame() || pte->writable()) return;
+    const mm::Frame& frame = space.page_table().frames().at(pte->pfn());
+    if (frame.use != mm::FrameUse::anonymous) return;
+    if (frame.users > 1) looks_->copies.push_back(fault);
+    else ++looks_->reuses;
+  }
   void note_peak(std::uint64_t time_ns) {
     const mm::Process* const looked_at = process(looks_->pid);
     if (looked_at == nullptr || time_ns < looks_->since_ns || time_ns > looks_->until_ns) return;
@@ -277,6 +285,7 @@ class Follower {
     if (fault.time_ns < known_.at(step.pid).start_ns) return;
     ++out_.faults_total;
     const bool write = is_write(actor->space(), fault);
+    if (looks_ != nullptr && write && step.pid == looks_->pid && fault.time_ns >= looks_->since_ns) note_copy(actor->space(), fault);
     const mm::Access met = actor->access(VirtAddr(fault.address), write);
     const auto page = std::make_pair(step.pid, page_floor(fault.address));
     const mm::Vma* under = actor->space().vmas().containing(fault.address);

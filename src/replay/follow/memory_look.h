@@ -62,6 +62,8 @@ struct MemoryLooks {
   std::vector<std::uint64_t> totals;     // one each of totals_ns; 0 where the process was not there
   std::uint64_t peak_ns = 0, peak_bytes = 0;  // when most was resident, from since_ns to until_ns
   std::uint64_t since_ns = 0, until_ns = ~std::uint64_t{0};
+  std::vector<trace::FaultEvent> copies;  // writes to pages that a fork had left to both: the process got a copy of its own
+  std::uint64_t reuses = 0;  // the same after the other process was gone: the page only becomes writable again
 };
 
 }  // namespace faultline::replay
