@@ -21,7 +21,7 @@ ATTEMPTS = 3
 def check(faultline, name, directory):
     wrong, line = [], ""
     for attempt in range(ATTEMPTS):
-        rows, note = ledger_reality.look_at_program(faultline, name, directory, INSTANTS, SEED + attempt, "0.3")
+        rows, note = ledger_reality.look_at_program(faultline, name, directory, INSTANTS, SEED + attempt, "0.1")
         if not rows:
             return None, note
         wrong, worst = [], {}
@@ -29,7 +29,9 @@ def check(faultline, name, directory):
             for key, value in told.items():
                 off = abs(value - seen[key]) / seen["rss"]
                 worst[key] = max(worst.get(key, 0), off)
-                if off > 0.01:
+                # The recorder's library ends within a mapping: smaps tells its last pages as the program's.
+                edge = 3 * 4096 if key in ("rest", "recorder", "heap and rest") else 0
+                if abs(value - seen[key]) > max(0.01 * seen["rss"], edge):
                     wrong.append(f"after {seconds:.4f} s {key}: ledger {value >> 10} KiB, smaps {seen[key] >> 10} KiB of {seen['rss'] >> 10}")
         line = f"seed {SEED + attempt}: {len(rows)} instants, RSS off by at most {worst['rss']:.3%}, worst of all categories {max(worst.values()):.3%}"
         if note:

@@ -22,9 +22,9 @@ class Report : public Command {
     app.add_option("--process", pid_, "which recorded process (default: the command's own)")->check(CLI::Range(1, kMostPid));
     CLI::Option* const heap = app.add_flag("--heap", heap_, "replay malloc to say what its heaps hold and who pins it, however many events (default: up to 10 million)");
     app.add_flag("--no-heap", no_heap_, "do not")->excludes(heap);
-    CLI::Option* const at = app.add_option("--at", at_, "resident memory at this moment, besides peak and end: seconds since the process began (1.5), 250ms, or a share of its life (40%); may be repeated");
+    CLI::Option* const at = app.add_option("--at", at_, "resident memory at this moment, besides peak and end: seconds since the process began (1.5), 250ms, or a share of its life (40%); may be repeated")->allow_extra_args(false);
     app.add_option("--diff", diff_, "what changed in resident memory: between two moments of FILE (--diff 20% peak), or without FILE between two recordings, "
-                   "at their peaks or at a moment each (--diff old.fl new.fl, --diff old.fl@end new.fl@end)")->expected(2)->excludes(at);
+                   "at their peaks or at a moment each (--diff old.fl new.fl, --diff old.fl@end new.fl@end)")->expected(2)->allow_extra_args(false)->excludes(at);
     app.add_flag("--json", json_, "print JSON");
   }
 
