@@ -91,7 +91,7 @@ def sampled_run(command, env, mean_gap, rng, drive=None):
 
 def measured(smaps, recorder):
     """What smaps tells of the ledger's categories, in bytes. recorder: [start, end) of its mappings."""
-    sums = {"rss": 0, "heap": 0, "stack": 0, "file": 0, "file_private": 0, "rest": 0, "huge": 0, "recorder": 0, "kernel": 0}
+    sums = {"rss": 0, "heap": 0, "stack": 0, "file": 0, "file_private": 0, "rest": 0, "huge": 0, "file_dirty": 0, "shared_memory": 0, "recorder": 0, "kernel": 0}
     kind = None
     for line in smaps.splitlines():
         header = HEADER.match(line)
@@ -100,21 +100,24 @@ def measured(smaps, recorder):
             at = int(header[1], 16)
             ours = any(start <= at < end for start, end in recorder)
             kind = ("recorder" if ours else "heap" if name == "[heap]" else "stack" if name == "[stack]" else "kernel" if name in ("[vdso]", "[vvar]", "[vvar_vclock]") else
-                    "rest" if not name or name.startswith("[anon") else "file")
+                    "shared_memory" if name.startswith(("/dev/zero", "/SYSV", "/dev/shm/", "/memfd:")) else "rest" if not name or name.startswith("[anon") else "file")
             if name == "[vsyscall]":
                 kind = None
             continue
         key, _, value = line.partition(":")
-        if kind is None or key not in ("Rss", "Anonymous", "AnonHugePages"):
+        if kind is None or key not in ("Rss", "Anonymous", "AnonHugePages", "Shared_Dirty", "Private_Dirty"):
             continue
         number = int(value.split()[0]) * 1024
         if key == "AnonHugePages":
             sums["huge"] += number
+        elif key.endswith("_Dirty"):
+            sums["file_dirty"] += number if kind == "file" else 0
         elif key == "Rss":
             sums["rss"] += number
             sums[kind] += number
         elif kind == "file":
             sums["file"] -= number
+            sums["file_dirty"] -= number
             sums["file_private"] += number
     return sums
 
@@ -127,7 +130,7 @@ def told(ledger, one_arena):
     part = {key.removesuffix("_bytes"): value for key, value in ledger["parts"].items()}
     heap = sum(part[key] for key in HEAP)
     anonymous = sum(part[key] for key in ("arena_slack", "mmapped_live", "mmapped_rounding", "thp_slack", "anonymous", "stack_threads", "bss"))
-    sums = {"rss": ledger["rss_bytes"], "stack": part["stack_main"], "file": part["file_clean"] + part["file_dirty"] + part["shared_memory"],
+    sums = {"rss": ledger["rss_bytes"], "stack": part["stack_main"], "file": part["file_clean"] + part["file_dirty"], "shared_memory": part["shared_memory"], "file_dirty": part["file_dirty"],
             "file_private": part["file_private"], "huge": ledger["huge_bytes"], "recorder": part["recorder"],
             "kernel": part["kernel"]}
     if one_arena and part["thp_slack"] == 0:
@@ -169,6 +172,15 @@ def compare(faultline, recording, looks, pid):
     return rows, report["ledger"]["heap_why_not"]
 
 
+def zoo(directory, seed):
+    """memory_zoo, named by FAULTLINE_ZOO: each kind of memory there is."""
+    os.makedirs(directory)
+    data = os.path.join(directory, "data")
+    with open(data, "wb") as file:
+        file.write(bytes(2048 * 4096))
+    return on_programs.workloads.Workload([os.environ["FAULTLINE_ZOO"], data, "0.5", str(seed)], record_options=["--turns"])
+
+
 def look_at_program(faultline, name, directory, wanted, seed, scale):
     """Rows of at least `wanted` instants (over several recordings if one is too short), and what was left undivided."""
     rng = random.Random(seed)
@@ -177,7 +189,7 @@ def look_at_program(faultline, name, directory, wanted, seed, scale):
 
     def fresh():
         shutil.rmtree(work, ignore_errors=True)
-        return on_programs.prepare(name, work, scale=scale)
+        return zoo(work, seed) if name == "zoo" else on_programs.prepare(name, work, scale=scale)
 
     began = time.monotonic()
     on_programs.run(fresh(), [], subprocess.DEVNULL)  # its files are in the page cache from here on, and its length is known

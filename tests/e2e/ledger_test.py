@@ -12,7 +12,7 @@ import time
 import ledger_reality
 import on_programs
 
-NEEDS = {"sqlite3": "sqlite3", "python-json": "/usr/bin/python3", "perl": "perl", "sort": "sort", "cc1plus": "g++", "xz": "xz", "redis-io": "redis-server"}
+NEEDS = {"sqlite3": "sqlite3", "python-json": "/usr/bin/python3", "perl": "perl", "sort": "sort", "cc1plus": "g++", "xz": "xz", "redis-io": "redis-server", "zoo": os.environ.get("FAULTLINE_ZOO", "memory_zoo")}
 INSTANTS = int(os.environ.get("FAULTLINE_INSTANTS", "12"))
 SEED = int(os.environ.get("FAULTLINE_SEED", str(time.time_ns() % 1_000_000)))
 ATTEMPTS = 3

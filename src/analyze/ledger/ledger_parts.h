@@ -47,7 +47,7 @@ inline constexpr std::array<LedgerPartFacts, kLedgerParts> kLedgerPartFacts = {{
     {"bss", LedgerGroup::program, "zeroed data (bss)", "Global variables without an initial value, of the program and its libraries."},
     {"file_private", LedgerGroup::program, "copies of file pages", "Pages of private file mappings that were written (copy on write): data segments, relocations."},
     {"file_clean", LedgerGroup::files, "files, clean", "Pages of the page cache: code, read-only data, mapped files. Shared with whoever maps them, dropped under pressure."},
-    {"file_dirty", LedgerGroup::files, "files, dirty", "The same, written through the mapping: to be written back first."},
+    {"file_dirty", LedgerGroup::files, "files, dirty", "The same, written and not yet on disk: to be written back first."},
     {"shared_memory", LedgerGroup::files, "shared memory", "MAP_SHARED anonymous memory, tmpfs, System V segments."},
     {"kernel", LedgerGroup::program, "the kernel's own (vdso)", "The page of code every process is given."},
     {"recorder", LedgerGroup::recorder, "the recorder", "What faultline's recorder added: its rings and its library. Not there in a run without it."},

@@ -1,5 +1,6 @@
 #include "replay/follow/memory_look.h"
 
+#include "mm/backing/file_object.h"
 #include "mm/space/address_space.h"
 #include "replay/follow/recorded_files.h"
 
@@ -13,7 +14,8 @@ PageRun page_of(const mm::AddressSpace& space, std::uint64_t address, const mm::
     page.huge = pte.huge();
     page.shared = frame.users > 1;
   } else {
-    page.use = frame.use == mm::FrameUse::shmem ? PageUse::shmem : pte.dirty() ? PageUse::file_dirty : PageUse::file_clean;
+    const bool dirty = pte.dirty() || (frame.file != nullptr && frame.file->folio(frame.index).dirty);  // PageDirty()
+    page.use = frame.use == mm::FrameUse::shmem ? PageUse::shmem : dirty ? PageUse::file_dirty : PageUse::file_clean;
   }
   return page;
 }

@@ -19,7 +19,7 @@ class RecordedFiles;
 enum class PageUse : std::uint8_t {
   anonymous,   // a page of its own; in a mapping of a file: a copy made by a write
   file_clean,  // of a file's page cache
-  file_dirty,  // the same, written through this mapping
+  file_dirty,  // the same, written and not yet written back
   shmem,       // shared memory, tmpfs
 };
 
