@@ -24,6 +24,14 @@ bool parse_header(std::string_view line, Mapping& mapping) {
   return true;
 }
 
+// Of "Rss:   12 kB"; nothing where there is no number.
+std::optional<std::uint64_t> bytes_in(std::string_view line) {
+  const std::size_t digits = line.find_first_of("0123456789");
+  std::uint64_t kib = 0;
+  if (digits == std::string_view::npos || std::from_chars(line.data() + digits, line.data() + line.size(), kib).ec != std::errc()) return std::nullopt;
+  return kib * 1024;
+}
+
 }  // namespace
 
 std::vector<Mapping> parse_smaps(std::string_view text) {
@@ -33,13 +41,12 @@ std::vector<Mapping> parse_smaps(std::string_view text) {
     const std::string_view line = text.substr(0, newline);
     text.remove_prefix(newline == std::string_view::npos ? text.size() : newline + 1);
     Mapping mapping;
-    if (line.starts_with("Rss:")) {
-      const std::size_t digits = line.find_first_of("0123456789");
-      std::uint64_t kib = 0;
-      if (!mappings.empty() && digits != std::string_view::npos &&
-          std::from_chars(line.data() + digits, line.data() + line.size(), kib).ec == std::errc()) {
-        mappings.back().rss_bytes = kib * 1024;
-      }
+    if (const std::string_view key = line.substr(0, line.find(':')); key == "Rss") {
+      if (!mappings.empty()) mappings.back().rss_bytes = bytes_in(line);
+    } else if (key == "Anonymous" || key == "AnonHugePages" || key == "Shared_Dirty" || key == "Private_Dirty") {
+      if (mappings.empty()) continue;
+      Mapping& last = mappings.back();
+      (key == "Anonymous" ? last.anonymous_bytes : key == "AnonHugePages" ? last.huge_bytes : last.dirty_bytes) += bytes_in(line).value_or(0);
     } else if (parse_header(line, mapping)) {
       mappings.push_back(std::move(mapping));
     }

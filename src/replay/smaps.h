@@ -14,6 +14,7 @@ struct Mapping {
   std::string permissions;  // "rw-p"
   std::string name;         // path, "[heap]", or empty
   std::optional<std::uint64_t> rss_bytes;  // absent in plain maps
+  std::uint64_t anonymous_bytes = 0, dirty_bytes = 0, huge_bytes = 0;  // of those: Anonymous, Shared_Dirty and Private_Dirty, AnonHugePages
 };
 
 // Lines that are neither a mapping nor a known field are skipped.

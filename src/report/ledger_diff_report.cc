@@ -51,7 +51,7 @@ std::string render_terminal(const LedgerDiffReport& report, const Style& style) 
   for (std::size_t i = 0; i < analyze::kLedgerParts; ++i) add(parts, diff.parts[i], std::string(analyze::kLedgerPartFacts[i].title));
   add(parts, diff.rss, "together", true);
   add(parts, diff.live_untouched, "beside RSS: live blocks' untouched bytes");
-  add(parts, diff.page_tables, "beside RSS: page tables");
+  if (diff.page_tables.before != 0 && diff.page_tables.after != 0) add(parts, diff.page_tables, "beside RSS: page tables");  // 0: not known
   parts.print(page);
   if (!diff.sites.empty()) {
     page.line();

@@ -43,7 +43,7 @@ Json one_json(const Ledger& ledger) {
 }  // namespace
 
 Json ledger_json(const analyze::LedgerSeries& series) {
-  Json json = {{"why_not", text_or_null(series.why_not)}, {"heap_why_not", text_or_null(series.heap_why_not)}, {"peak_time_ns", series.peak_ns}, {"end_time_ns", series.end_ns}};
+  Json json = {{"why_not", text_or_null(series.why_not)}, {"only_end_why", text_or_null(series.only_end_why)}, {"heap_why_not", text_or_null(series.heap_why_not)}, {"peak_time_ns", series.peak_ns}, {"end_time_ns", series.end_ns}};
   Json& parts = json["parts"] = Json::array();
   for (const analyze::LedgerPartFacts& facts : analyze::kLedgerPartFacts)
     parts.push_back({{"key", facts.key}, {"group", analyze::name_of(facts.group)}, {"title", facts.title}, {"explanation", facts.explanation}});

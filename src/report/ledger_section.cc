@@ -98,6 +98,7 @@ void print_files(const Ledger& ledger, Page& page) {
 
 void print_ledger(const Report& report, Page& page) {
   LedgerSeries series = report.ledger;
+  if (!series.only_end_why.empty()) std::erase_if(series.ledgers, [](const Ledger& ledger) { return !ledger.there; });
   if (series.ledgers.size() > kMostMoments) series.ledgers.resize(kMostMoments);
   if (series.ledgers.empty() && series.why_not.empty()) return;
   page.heading("Where resident memory is");
@@ -105,8 +106,10 @@ void print_ledger(const Report& report, Page& page) {
     page.paragraph("not known: " + series.why_not, 2, 2);
     return;
   }
+  if (!series.only_end_why.empty()) page.paragraph("only the end is known, from what the process told then: " + series.only_end_why, 2, 2);
+  if (series.ledgers.empty()) return;
   print_parts(series, page);
-  print_when(series, page);
+  if (series.only_end_why.empty()) print_when(series, page);
   if (!series.heap_why_not.empty()) page.paragraph("malloc's memory is not divided: " + series.heap_why_not, 2, 2);
   print_sites(largest(series), page);
   print_files(largest(series), page);

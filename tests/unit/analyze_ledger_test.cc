@@ -7,6 +7,7 @@
 #include "analyze/ledger/ledger_diff.h"
 #include "analyze/ledger/ledger_moment.h"
 #include "heap/on/flat_memory.h"
+#include "replay/follow/exit_look.h"
 
 namespace faultline::analyze {
 namespace {
@@ -139,6 +140,43 @@ TEST_F(LedgerTest, UndividedWhereMallocWasNotReplayed) {
   look_.start_of_break = 0x5000;
   look_.program_break = 0x9000;
   EXPECT_EQ(build(nullptr).ledger[LedgerPart::heap_undivided], pages(3));
+}
+
+TEST(ExitLook, WhatTheProcessToldOfItself) {
+  trace::ProcessInfo process;
+  process.exit_seen = true;
+  process.exit_report_ns = 5;
+  process.initial_brk = 0x10000;
+  process.exit_maps =
+      "10000-20000 rw-p 00000000 00:00 0 [heap]\nRss: 12 kB\nAnonymous: 12 kB\n"
+      "7f0000000000-7f0000008000 rw-p 00000000 fe:00 7 /lib/x.so\nRss: 24 kB\nShared_Dirty: 0 kB\nPrivate_Dirty: 12 kB\nAnonymous: 8 kB\n"
+      "7f0000010000-7f0000012000 rw-s 00000000 00:01 9 /dev/zero (deleted)\nRss: 8 kB\nAnonymous: 0 kB\n"
+      "7ffffff00000-7ffffff04000 rw-p 00000000 00:00 0 [stack]\nRss: 8 kB\nAnonymous: 8 kB\n"
+      "7ffffff10000-7ffffff12000 r-xp 00000000 00:00 0 [vdso]\nRss: 4 kB\n"
+      "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\nRss: 0 kB\n";
+  trace::TouchObservation heap;
+  heap.address = 0x10000;
+  heap.at_exit = true;
+  heap.runs = {1, 2, 3, 10};  // four resident of which one is the zero page
+  const auto look = replay::look_at_exit(process, std::vector{heap});
+  ASSERT_TRUE(look);
+  EXPECT_EQ(look->resident_bytes(), (12u + 24 + 8 + 8 + 4) << 10);
+  EXPECT_EQ(look->program_break, 0x20000u);
+  ASSERT_GE(look->runs.size(), 2u);
+  EXPECT_EQ(look->runs[0].end, 0x11000u);
+  EXPECT_EQ(look->runs[1].start, 0x13000u);
+  EXPECT_EQ(look->runs[1].end, 0x15000u);
+  const AddressMap areas(process, {}, false);
+  const Ledger ledger = build_ledger(*look, nullptr, areas).ledger;
+  EXPECT_EQ(ledger[LedgerPart::heap_undivided], pages(3));
+  EXPECT_EQ(ledger[LedgerPart::file_private], pages(2));
+  EXPECT_EQ(ledger[LedgerPart::file_dirty], pages(1));
+  EXPECT_EQ(ledger[LedgerPart::file_clean], pages(3));
+  EXPECT_EQ(ledger[LedgerPart::shared_memory], pages(2));
+  EXPECT_EQ(ledger[LedgerPart::stack_main], pages(2));
+  EXPECT_EQ(ledger[LedgerPart::kernel], pages(1));
+  process.exit_seen = false;
+  EXPECT_FALSE(replay::look_at_exit(process, {}));
 }
 
 TEST(LedgerDiff, SitesByKeyAndTheGreatestChangeFirst) {

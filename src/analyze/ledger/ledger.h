@@ -61,6 +61,7 @@ struct Ledger {
 
 struct LedgerSeries {
   std::string why_not;           // one line: no ledger at all
+  std::string only_end_why;      // one line: only the end is known, from what the process told then
   std::string heap_why_not;      // one line: malloc's memory is not divided
   std::uint64_t peak_ns = 0;     // since the process began: when most was resident
   std::uint64_t end_ns = 0;      // the last moment that can be asked for

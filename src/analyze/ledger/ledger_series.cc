@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "analyze/ledger/ledger_builder.h"
+#include "replay/follow/exit_look.h"
 #include "replay/follow/follow.h"
 #include "replay/heap_looks.h"
 #include "replay/replayer.h"
@@ -67,12 +68,42 @@ class Series {
     const std::uint64_t end = last_moment(recording_, process_);
     out_.end_ns = end > process_.start_ns ? end - process_.start_ns : 0;
     const bool peak = std::any_of(moments.begin(), moments.end(), [](const LedgerMoment& moment) { return moment.kind == LedgerMoment::Kind::peak; });
-    if (peak && !find_peak(end)) return std::move(out_);
+    if (peak && !find_peak(end)) return only_end(moments);
     for (const LedgerMoment& moment : moments) times_.push_back(process_.start_ns + moment.ns(out_.peak_ns, out_.end_ns));
     order_.resize(times_.size());
     std::iota(order_.begin(), order_.end(), std::size_t{0});
     std::stable_sort(order_.begin(), order_.end(), [&](std::size_t x, std::size_t y) { return times_[x] < times_[y]; });
-    if (!look()) return std::move(out_);
+    if (!look()) return only_end(moments);
+    return finish_all(moments);
+  }
+
+ private:
+  // The run cannot be followed: what the process told at its end is all there is.
+  LedgerSeries only_end(std::span<const LedgerMoment> moments) {
+    std::optional<replay::MemoryLook> look = replay::look_at_exit(process_, recording_.touches(process_.pid));
+    if (!look) return std::move(out_);
+    out_.only_end_why = std::move(out_.why_not);
+    out_.why_not.clear();
+    looks_ = {};
+    samples_.clear();
+    times_.clear();
+    order_.clear();
+    for (const LedgerMoment& moment : moments) {
+      times_.push_back(process_.start_ns + (moment.kind == LedgerMoment::Kind::peak ? 0 : moment.ns(0, out_.end_ns)));
+      order_.push_back(order_.size());
+    }
+    std::stable_sort(order_.begin(), order_.end(), [&](std::size_t x, std::size_t y) { return times_[x] < times_[y]; });
+    for (const std::size_t moment : order_) {
+      looks_.wanted_ns.push_back(times_[moment]);
+      replay::MemoryLook& seen = looks_.seen.emplace_back();
+      if (times_[moment] == look->time_ns) seen = *look;
+      seen.time_ns = times_[moment];
+    }
+    samples_.resize(order_.size());
+    return finish_all(moments);
+  }
+
+  LedgerSeries finish_all(std::span<const LedgerMoment> moments) {
     out_.ledgers.resize(times_.size());
     if (program_ == nullptr || !divide_heap()) {
       for (std::size_t i = 0; i < order_.size(); ++i) finish(i, nullptr);
@@ -82,7 +113,6 @@ class Series {
     return std::move(out_);
   }
 
- private:
   trace::Recording& recording_;
   const trace::ProcessInfo& process_;
   const replay::Program* program_;

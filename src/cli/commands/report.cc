@@ -116,6 +116,9 @@ class Report : public Command {
              return analyze::analyze(recording, process, file, request).ledger;
            }));
     if (!series.why_not.empty()) return fail(make_error("{}: no ledger: {}", file, series.why_not));
+    for (const analyze::Ledger& ledger : series.ledgers) {
+      if (!ledger.there && !series.only_end_why.empty()) return fail(make_error("{}: wanted {}, only the end is known: {}", file, ledger.when, series.only_end_why));
+    }
     std::vector<report::LedgerDiffSide> sides;
     for (analyze::Ledger& ledger : series.ledgers) sides.push_back({file, ledger.when, std::move(ledger), series.heap_why_not});
     for (std::size_t i = 0; i < sides.size(); ++i) sides[i].when = moments[i];
