@@ -14,6 +14,7 @@ namespace faultline::replay {
 
 class BlockContents {
  public:
+  static constexpr std::uint32_t kLine = 64;  // bytes: what is compared as one
   struct Page {
     bool compared = false;
     bool zero = false;                 // nothing but zeroes now
@@ -53,7 +54,6 @@ class BlockContents {
     return page;
   }
   static Page page_of(const trace::ContentRun& run) {
-    constexpr std::uint32_t kLine = 64;
     Page page{.compared = run.compared, .zero = run.zero, .cleared = run.cleared};
     if (run.changed && run.first <= run.last && run.last < kPageSize / kLine) page.begin = run.first * kLine, page.end = (run.last + 1u) * kLine;
     return page;

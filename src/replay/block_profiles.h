@@ -7,23 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "replay/program.h"
+#include "replay/alike_blocks.h"
+#include "replay/block_profile.h"
 #include "trace/event.h"
 
 namespace faultline::replay {
-
-struct BlockProfile {
-  std::uint32_t birth = 0;  // event
-  std::uint64_t size = 0;
-  std::vector<Extent> written{};  // offsets, ascending; a run of touched pages need not be one extent
-  std::vector<Extent> read{};     // before it was written, or only
-  std::uint64_t kept = 0;         // up to here it was realloc's copy: nothing is known
-  std::vector<Extent> zeroes{};   // held zeroes, and does
-  std::vector<Extent> unknown{};
-
-  // The same use of a block of another size: what was used to the end is.
-  std::vector<Extent> parts_of(const std::vector<Extent>& extents, const Extent& within, std::uint64_t block_size) const;
-};
 
 class BlockProfiles {
  public:
@@ -34,6 +22,8 @@ class BlockProfiles {
   const BlockProfile* of_site(trace::StackId stack, std::uint64_t size, std::uint32_t birth) const;
   // The same by exact size, of whatever site.
   const BlockProfile* of_size(std::uint64_t size, std::uint32_t birth) const;
+  // A part of a block of this site that holds what a block of the same site left there: it is not written, as a rule.
+  bool seldom_written(trace::StackId stack, std::uint64_t size, std::uint32_t birth, const Extent& part) const;
 
   // How far off it is to judge one half of each site's compared blocks by the other, in pages of those predicted.
   double error() const;
@@ -41,13 +31,8 @@ class BlockProfiles {
  private:
   using Key = std::pair<std::uint64_t, std::uint64_t>;
   std::vector<BlockProfile> profiles_;
-  struct Alike {
-    std::vector<std::uint32_t> whole, partly;  // all is known of them, or not; by birth
-  };
-  std::map<Key, Alike> by_site_;  // call site, size class
-  std::map<std::uint64_t, Alike> by_size_;
-
-  const BlockProfile* nearest(const Alike& alike, std::uint64_t size, std::uint32_t birth) const;
+  std::map<Key, AlikeBlocks> by_site_;  // call site, size class
+  std::map<std::uint64_t, AlikeBlocks> by_size_;
 };
 
 }  // namespace faultline::replay

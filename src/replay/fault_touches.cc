@@ -118,7 +118,7 @@ void FaultTouches::leave(const Live& live, std::uint32_t last_event, const Block
   auto offset_of = [&](std::uint64_t address) { return std::min(std::max(address, block.address), end) - block.address; };
   auto touched = [&](std::size_t i) { return i < live.pages.size() && live.pages[i] >= Page::read; };
   SiteTouches::Block seen;
-  BlockProfile profile{.birth = block.birth, .size = block.size, .kept = block.kept};
+  BlockProfile profile{.birth = block.birth, .size = block.size, .kept = block.kept, .last_line = (end - 1) % BlockContents::kLine + 1};
   std::vector<Extent>& zeroes = profile.zeroes;
   for (std::size_t i = 0; i < live.pages.size(); ++i) {
     const std::uint64_t page = first + (i << kPageShift), begin = offset_of(page);
@@ -141,11 +141,12 @@ void FaultTouches::leave(const Live& live, std::uint32_t last_event, const Block
         (content.changed() ? part.changed : part.untouched) += 1;
         rest.begin = std::max(rest.begin, offset_of(page + content.begin));
         if (content.changed()) rest.end = stop = offset_of(page + content.end);
-        if (content.changed() && rest.begin < rest.end) profile.written.push_back({rest.begin, rest.end});
+        if (rest.begin < rest.end) (!content.changed() ? profile.untouched : live.of_same_site[i] ? profile.changed : profile.written).push_back({rest.begin, rest.end});
       } else {
         // The page of a mapped chunk's header: where the next one is not touched, what is used ends somewhere in this one.
         if (i == 0 && block.mmapped && !touched(1)) rest.end = stop = offset_of(first + kPageSize / 2);
-        if (begin < stop) profile.unknown.push_back({begin, stop});
+        if (begin < stop) (content.compared && live.of_same_site[i] ? profile.same : profile.unknown).push_back({begin, stop});
+        if (content.compared && live.of_same_site[i]) rest.use = Use::same;
       }
       if (rest.begin < rest.end && (rest.use != Use::not_written || block.zeroed)) leave_undecided(rest);
       continue;
@@ -154,7 +155,9 @@ void FaultTouches::leave(const Live& live, std::uint32_t last_event, const Block
       case Page::read: part.read_only += 1; break;
       case Page::read_written: part.read_first += 1; break;
       case Page::written: part.written += 1; break;
-      default: part.untouched += 1;
+      default:
+        part.untouched += 1;
+        profile.untouched.push_back({begin, stop});
     }
   }
   std::erase_if(seen, [](const auto& part) { return part.second.pages() == 0; });
@@ -174,7 +177,8 @@ void FaultTouches::leave(const Live& live, std::uint32_t last_event, const Block
     } else {
       if (before) from = offset_of(page);
       if (after) to = offset_of(page + kPageSize);
-      if (before && !after) to = std::max(to, offset_of(page + kPageSize / 2));
+      // Nothing but zeroes came there, if it was compared: not far.
+      if (before && !after && !(touch.write && content.compared)) to = std::max(to, offset_of(page + kPageSize / 2));
     }
     (touch.write ? profile.written : profile.read).push_back({from, to});
     append({.begin = from, .end = to, .event = event_at(touch.time_ns, block.birth, last_event), .slot = block.slot, .write = touch.write, .ground = Ground::seen});
@@ -207,7 +211,8 @@ void FaultTouches::append(const TimedTouch& touch) {
 void FaultTouches::decide() {
   profiles_.done();
   for (const Undecided& stretch : undecided_) {
-    if (stretch.use != Use::unknown) {
+    if (stretch.use == Use::same && profiles_.seldom_written(stretch.stack, stretch.size, stretch.birth, {stretch.begin, stretch.end})) continue;
+    if (stretch.use != Use::unknown && stretch.use != Use::same) {
       const Extent all{stretch.begin, stretch.end};
       const bool written = stretch.use == Use::written || (stretch.use == Use::zeroes && clears(stretch.stack));
       if (looked_at(stretch)) append_all(stretch, {&all, 1}, false, Ground::seen);

@@ -66,7 +66,7 @@ class FaultTouches {
   };
   // What is known of a stretch of a block whose first touches could not be seen. Decided when all sites are known.
   // zeroes: it held zeroes and holds zeroes.
-  enum class Use : std::uint8_t { unknown, written, not_written, zeroes };
+  enum class Use : std::uint8_t { unknown, written, not_written, zeroes, same };
   struct Undecided {
     std::uint32_t birth = 0, slot = 0;
     trace::StackId stack = 0;
