@@ -1,6 +1,7 @@
 /* heap_fork_driver SEED: random malloc calls before a fork, in the child, and in the parent after it; the addresses go to
    standard output. Exit status 77: another glibc than the model's. */
 #include <gnu/libc-version.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,7 +19,7 @@ static void run(uint64_t seed, uint64_t* answers) {
     const uint64_t kind = fork_random(&state) % 4;
     const uint64_t size = fork_size(&state);
     if (*slot == NULL) {
-      *slot = malloc(size);
+      *slot = kind == 1 ? calloc(1, size) : kind == 2 ? memalign(fork_alignment(size), size) : malloc(size);
     } else if (kind == 0) {
       *slot = realloc(*slot, size + 1);
     } else {

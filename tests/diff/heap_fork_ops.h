@@ -1,5 +1,5 @@
 /* What heap_fork_driver (real glibc) and heap_fork_test (the model) do to malloc before and after a fork: the same seed is the
-   same operations. Plain C, as in heap_wire.h. */
+   same operations: malloc, calloc or memalign into an empty slot, free or realloc of a full one. Plain C, as in heap_wire.h. */
 #ifndef FAULTLINE_TESTS_DIFF_HEAP_FORK_OPS_H
 #define FAULTLINE_TESTS_DIFF_HEAP_FORK_OPS_H
 
@@ -27,5 +27,7 @@ static inline uint64_t fork_size(uint64_t* state) {
   if (kind < 15) return r % 100000;
   return 140000 + r % 300000;
 }
+
+static inline uint64_t fork_alignment(uint64_t size) { return UINT64_C(32) << size % 8; }
 
 #endif
