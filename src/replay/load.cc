@@ -22,6 +22,7 @@
 #include "replay/rest.h"
 #include "replay/thread_arenas.h"
 #include "replay/thread_exits.h"
+#include "replay/thread_sharing.h"
 #include "replay/touch_model.h"
 #include "trace/forked_recording.h"
 
@@ -375,6 +376,7 @@ class Loader {
     if (program_.calls_exact && !recording_.meta().turns) program_.thread_exits = find_thread_exits(program_, calls_, process_.pid);
     for (std::size_t i = 0; i < program_.threads.size(); ++i) program_.threads[i].arena = arenas_.arena_of(static_cast<std::uint16_t>(i));
     program_.arenas = arenas_.count();
+    program_.freed_by_others = freed_by_others(program_);
     order_events();
     observe_faults(heap, exit_mappings, live_chunks, residency);
   }

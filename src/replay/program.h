@@ -152,6 +152,7 @@ struct Program {
   Borrowed borrowed;
   Late late;
   std::vector<ThreadUse> threads;
+  double freed_by_others = 0;                   // of the blocks that were freed, the share another thread had allocated
   std::uint32_t arenas = 1;                     // recorded, the main one included
   std::uint32_t slots = 0;                      // size of the table of live blocks
   std::uint64_t time_unit_ns = 1000;
