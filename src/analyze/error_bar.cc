@@ -12,7 +12,9 @@ constexpr double kUnknown = 0.05;           // where verify had nothing to compa
 // Measured, docs/measurements/whatif.md: where no unseen page is in play, 95 of 100 predictions are this near. What the libraries' pages
 // do to resident memory hangs on where they lie, not on its size.
 constexpr double kFaults = 0.01, kRss = 0.01, kRssBytes = 128 * 1024;
-constexpr double kArenas = 0.25;            // docs/measurements/whatif-threads.md: which thread gets which arena
+// Measured, docs/measurements/whatif-threads.md. Which thread gets which arena; and blocks that other threads free, where the runs
+// themselves lie up to half apart.
+constexpr double kArenas = 0.35, kShared = 0.4;
 constexpr double kHugePages = 0.15;         // where blocks lie within 2 MiB decides what a fault brings
 
 double as_double(std::uint64_t value) { return static_cast<double>(value); }
@@ -22,7 +24,7 @@ double apart(std::uint64_t x, std::uint64_t y) { return std::abs(as_double(x) - 
 
 ErrorBar error_bar(const replay::Verification& verification, const WhatIf& what_if, const replay::Prediction& p, const trace::MachineCosts& costs) {
   double of_setting = 0;  // of malloc's own part
-  if (what_if.arena_estimate) of_setting += kArenas;
+  of_setting += std::max(what_if.arena_estimate ? kArenas : 0, kShared * what_if.shared_blocks);
   const replay::Prediction::Spread& places = p.of_placement;
   if (what_if.huge_pages && places.minor_faults == 0) of_setting += kHugePages;  // of one place only
   const double faults = std::max(verification.fault_error().value_or(kUnknown), kFaults), rss = verification.rss_error().value_or(kUnknown);

@@ -22,6 +22,7 @@ bool place_matters(const replay::Program& program, const WhatIf& question) {
 std::optional<replay::Prediction> predict(const replay::Program& program, const WhatIf& question, replay::ReplayPlan plan, std::vector<heap::OutcomeBox>* boxes) {
   const std::uint64_t places = place_matters(program, question) ? kPlaces : 1, huge = question.parameters.thp_madvise_bytes;
   plan.trim = question.trim;
+  plan.without_mallopt = question.without_mallopt;
   std::vector<replay::Prediction> of_places;
   for (std::uint64_t i = 0; i < places; ++i) {
     plan.heap_moved = page_floor(i * huge / kPlaces);

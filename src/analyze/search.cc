@@ -68,7 +68,7 @@ class Search {
   void replay_lints() {
     for (ReplayedLint& lint : advice_.lints) {
       if (!lint.lint.instead) continue;
-      WhatIf question{.parameters = replay::recorded_parameters(program_), .trim = {}, .arena_estimate = false, .unpriced = {}, .assumptions = {}};
+      WhatIf question{.parameters = replay::recorded_parameters(program_), .trim = {}, .unset = {}, .arena_estimate = false, .unpriced = {}, .assumptions = {}};
       question.parameters.tunables = *lint.lint.instead;
       const std::vector<Answer> answers = pool_->ask({question}, deadline_);
       if (answers.front().known()) lint.instead = answers.front().predicted;
@@ -79,6 +79,7 @@ class Search {
     const SizeProfile profile = size_profile(program_);
     const Clock::duration left = deadline_ - Clock::now();
     const auto until = [&, start = Clock::now()](double share) { return start + std::chrono::duration_cast<Clock::duration>(left * share); };
+    evaluate(without_what_is_set(program_), until(kFirstShare));
     evaluate(first_settings(profile), until(kFirstShare));
     for (std::size_t round = 0; round < kRounds && wanted(); ++round) {
       std::vector<Setting> next;

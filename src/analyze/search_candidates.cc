@@ -7,6 +7,8 @@
 #include <set>
 
 #include "analyze/what_if.h"
+#include "heap/tunable_table.h"
+#include "replay/replayer.h"
 
 namespace faultline::analyze {
 namespace {
@@ -19,10 +21,15 @@ std::uint64_t rounded(std::uint64_t bytes, std::uint64_t least) { return std::bi
 
 bool is_threshold(const std::string& name) { return name == "mmap_threshold" || name == "trim_threshold"; }
 
+bool gives(const Setting& setting, const char* name) {
+  const auto at = setting.find(name);
+  return at != setting.end() && at->second != kTakenAway;
+}
+
 // A lone threshold, or a lone mmap_max, freezes the adaptation of what it leaves at 128 KiB: only worth a try on purpose.
 bool lone(const Setting& setting) {
-  const bool mmap = setting.contains("mmap_threshold") || setting.contains("mmap_max");
-  return setting.contains("top_pad") ? false : mmap != setting.contains("trim_threshold");
+  const bool mmap = gives(setting, "mmap_threshold") || gives(setting, "mmap_max");
+  return gives(setting, "top_pad") ? false : mmap != gives(setting, "trim_threshold");
 }
 
 // 1, 2 or 5 times a power of ten, not more than the value.
@@ -86,11 +93,29 @@ std::vector<Setting> first_settings(const SizeProfile& profile) {
   return list;
 }
 
+std::vector<Setting> without_what_is_set(const replay::Program& program) {
+  std::vector<Setting> list;
+  Setting all;
+  const heap::Tunables recorded = replay::recorded_parameters(program).tunables;
+  for (const heap::Tunable& tunable : heap::kTunables)
+    if (tunable.load(recorded)) all[std::string(tunable.name)] = kTakenAway;
+  const bool calls = std::any_of(program.events.begin(), program.events.end(), [](const replay::Event& event) { return event.op == trace::HeapOp::mallopt; });
+  if (!all.empty()) list.push_back(all);
+  if (calls) list.push_back({{kMallopt, kTakenAway}});
+  if (calls && !all.empty()) {
+    list.push_back(all);
+    list.back()[kMallopt] = kTakenAway;
+  }
+  if (all.size() > 1)
+    for (const auto& [name, value] : all) list.push_back({{name, value}});
+  return list;
+}
+
 std::vector<Setting> neighbours(const Setting& setting) {
   std::vector<Setting> list;
   auto moved = [](std::uint64_t value, bool up) { return up ? std::min(value * 2, kNever) : value / 2; };
   for (const auto& [name, value] : setting) {
-    if (!is_threshold(name) && name != "top_pad") continue;
+    if (value == kTakenAway || (!is_threshold(name) && name != "top_pad")) continue;
     for (const bool up : {false, true}) {
       const std::uint64_t next = moved(value, up);
       if (next == value || (is_threshold(name) && next < kSmallestThreshold)) continue;
@@ -102,7 +127,7 @@ std::vector<Setting> neighbours(const Setting& setting) {
     without.erase(name);
     if (!without.empty() && !lone(without)) list.push_back(std::move(without));
   }
-  if (setting.contains("mmap_threshold") && setting.contains("trim_threshold")) {
+  if (gives(setting, "mmap_threshold") && gives(setting, "trim_threshold")) {
     for (const bool up : {false, true}) {
       Setting other = setting;
       for (auto& [name, value] : other)
@@ -110,7 +135,7 @@ std::vector<Setting> neighbours(const Setting& setting) {
       list.push_back(std::move(other));
     }
   }
-  if (setting.contains("mmap_threshold") && !setting.contains("mmap_max")) {
+  if (gives(setting, "mmap_threshold") && !setting.contains("mmap_max")) {
     Setting few = setting;
     few["mmap_max"] = 16;
     list.push_back(std::move(few));
@@ -188,7 +213,7 @@ Setting SettingSampler::next() {
 
 std::vector<std::string> assignments(const Setting& setting) {
   std::vector<std::string> list;
-  for (const auto& [name, value] : setting) list.push_back(fmt::format("{}={}", name, value));
+  for (const auto& [name, value] : setting) list.push_back(value == kTakenAway ? fmt::format("{}=default", name) : fmt::format("{}={}", name, value));
   return list;
 }
 

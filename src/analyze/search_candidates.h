@@ -13,6 +13,8 @@ inline constexpr std::uint64_t kNever = std::uint64_t{4} << 30;  // a threshold 
 
 // The first round: joint settings that follow from the program's sizes, the most promising first.
 std::vector<Setting> first_settings(const SizeProfile& profile);
+// What the program is run with, taken away: all of it, each alone, its mallopt calls.
+std::vector<Setting> without_what_is_set(const replay::Program& program);
 // Neighbours of a good setting: one value moved by a factor of two either way (both thresholds also together), or one
 // part dropped where what remains is no lone threshold.
 std::vector<Setting> neighbours(const Setting& setting);

@@ -53,11 +53,16 @@ using Secondary = std::tuple<bool, std::uint64_t, std::uint64_t, std::int64_t, b
 Secondary secondary(Objective objective, const Candidate& c, double cost_step) {
   const replay::Prediction& p = c.predicted;
   double sum = 0;
-  for (const auto& [name, value] : c.setting) sum += as_double(value);
+  std::size_t given = 0;
+  for (const auto& [name, value] : c.setting) {
+    if (value == kTakenAway) continue;
+    sum += as_double(value);
+    ++given;
+  }
   // Whole MiB: a page more or less is not a reason to prefer anything.
   const auto cost = objective == Objective::time || cost_step <= 0 ? 0 : static_cast<std::int64_t>(p.cost_ns / cost_step);
   return {!c.what_if.unpriced.empty(), objective == Objective::peak_rss ? 0 : p.rss_peak_bytes >> 20, objective == Objective::end_rss ? 0 : p.rss_end_bytes >> 20, cost,
-          c.what_if.trim.any(), c.setting.size(), sum};
+          c.what_if.changes_program(), given, sum};
 }
 
 // What a candidate comes to, in steps that matter.

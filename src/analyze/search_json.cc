@@ -46,7 +46,7 @@ nlohmann::ordered_json to_json(const ReplayedLint& lint) {
 
 nlohmann::ordered_json to_json(const Candidate& candidate, const replay::Verification& verification) {
   nlohmann::ordered_json settings = nlohmann::ordered_json::object();
-  for (const auto& [name, value] : candidate.setting) settings[name] = value;
+  for (const auto& [name, value] : candidate.setting) settings[name] = value == kTakenAway ? nlohmann::ordered_json("default") : nlohmann::ordered_json(value);
   return {{"settings", settings},
           {"predicted", to_json(candidate.predicted)},
           {"error", error_json(verification, candidate.predicted, candidate.error)},

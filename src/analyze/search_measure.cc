@@ -14,6 +14,8 @@
 #include <cstring>
 #include <map>
 
+#include "heap/tunable_table.h"
+
 namespace faultline::analyze {
 namespace {
 
@@ -26,7 +28,8 @@ std::uint64_t nanoseconds(const timeval& time) {
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(time.tv_usec) * 1000u;
 }
 
-[[noreturn]] void become(std::vector<char*>& argv, bool quiet, BeforeExec* before) {
+[[noreturn]] void become(std::vector<char*>& argv, const char* without, bool quiet, BeforeExec* before) {
+  for (; *without != '\0'; without += std::strlen(without) + 1) unsetenv(without);
   if (quiet) {
     const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (null >= 0) dup2(null, STDOUT_FILENO);
@@ -43,7 +46,8 @@ std::uint64_t nanoseconds(const timeval& time) {
   _exit(127);
 }
 
-Measurement run_once(std::vector<char*>& argv, bool quiet, BeforeExec* before) {
+// without: names, each with its '\0', and another one.
+Measurement run_once(std::vector<char*>& argv, const char* without, bool quiet, BeforeExec* before) {
   Measurement m;
   const auto start = std::chrono::steady_clock::now();
   const pid_t child = fork();
@@ -51,7 +55,7 @@ Measurement run_once(std::vector<char*>& argv, bool quiet, BeforeExec* before) {
     m.exec_errno = errno;
     return m;
   }
-  if (child == 0) become(argv, quiet, before);
+  if (child == 0) become(argv, without, quiet, before);
   rusage usage{};
   while (wait4(child, &m.wait_status, 0, &usage) < 0 && errno == EINTR) {
   }
@@ -66,7 +70,7 @@ Measurement run_once(std::vector<char*>& argv, bool quiet, BeforeExec* before) {
   return m;
 }
 
-// The helper: one datagram with the tunables in, one Measurement out, until the socket closes.
+// The helper: one datagram in, the tunables and what is to be unset, one Measurement out, until the socket closes.
 [[noreturn]] void serve(int socket, const std::vector<std::string>& command, bool quiet) {
   void* page = mmap(nullptr, sizeof(BeforeExec), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   if (page == MAP_FAILED) _exit(1);
@@ -77,15 +81,16 @@ Measurement run_once(std::vector<char*>& argv, bool quiet, BeforeExec* before) {
   argv.push_back(nullptr);
   char tunables[4096];
   for (;;) {
-    const ssize_t length = recv(socket, tunables, sizeof tunables - 1, 0);
+    const ssize_t length = recv(socket, tunables, sizeof tunables - 2, 0);
     if (length <= 0) _exit(0);
-    tunables[length] = '\0';
+    tunables[length] = tunables[length + 1] = '\0';
+    const char* const without = tunables + std::strlen(tunables) + 1;
     if (tunables[1] == '\0') {  // the first byte is always there: an empty datagram would look like the end
       unsetenv("GLIBC_TUNABLES");
     } else {
       setenv("GLIBC_TUNABLES", tunables + 1, 1);
     }
-    const Measurement m = run_once(argv, quiet, before);
+    const Measurement m = run_once(argv, without, quiet, before);
     if (send(socket, &m, sizeof m, MSG_NOSIGNAL) != static_cast<ssize_t>(sizeof m)) _exit(1);
   }
 }
@@ -132,8 +137,9 @@ Launcher::~Launcher() {
   if (helper_ > 0) waitpid(helper_, nullptr, 0);
 }
 
-Result<Measurement> Launcher::run(const std::string& tunables) {
-  const std::string message = "=" + tunables;
+Result<Measurement> Launcher::run(const std::string& tunables, const std::vector<std::string>& without) {
+  std::string message = "=" + tunables + '\0';
+  for (const std::string& name : without) message += name + '\0';
   if (message.size() > 4000) return fail(make_error("GLIBC_TUNABLES of {} bytes: at most 4000 are passed on", tunables.size()));
   Measurement m;
   if (send(socket_, message.data(), message.size(), MSG_NOSIGNAL) < 0 || recv(socket_, &m, sizeof m, 0) != static_cast<ssize_t>(sizeof m)) {
@@ -141,6 +147,13 @@ Result<Measurement> Launcher::run(const std::string& tunables) {
   }
   if (m.exec_errno != 0) return fail(make_error("wanted to run the command, found: {}", std::strerror(m.exec_errno)));
   return m;
+}
+
+std::string other_tunables(const std::string& tunables) {
+  std::string text;
+  for (const auto& [name, value] : entries(tunables))
+    if (!name.starts_with(heap::kTunablePrefix)) text += (text.empty() ? "" : ":") + name + "=" + value;
+  return text;
 }
 
 std::string merged_tunables(const std::string& base, const std::string& changes) {

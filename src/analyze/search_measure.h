@@ -34,8 +34,8 @@ class Launcher {
   Launcher& operator=(const Launcher&) = delete;
   ~Launcher();
 
-  // Runs the command once. tunables replaces GLIBC_TUNABLES; empty removes it.
-  Result<Measurement> run(const std::string& tunables);
+  // Runs the command once. tunables replaces GLIBC_TUNABLES; empty removes it. without: other variables that go.
+  Result<Measurement> run(const std::string& tunables, const std::vector<std::string>& without = {});
 
  private:
   Launcher(pid_t helper, int socket) : helper_(helper), socket_(socket) {}
@@ -45,5 +45,7 @@ class Launcher {
 
 // GLIBC_TUNABLES entries of `changes` win over those of `base`; other entries of base stay.
 std::string merged_tunables(const std::string& base, const std::string& changes);
+// Without malloc's entries.
+std::string other_tunables(const std::string& tunables);
 
 }  // namespace faultline::analyze

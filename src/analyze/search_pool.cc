@@ -11,7 +11,7 @@ namespace faultline::analyze {
 std::optional<Answer> ReplayPool::look_up(const WhatIf& question, const heap::Settings& settings) {
   const std::lock_guard lock(guard_);
   for (const Known& known : known_) {
-    if (known.trim != question.trim || !std::all_of(known.boxes.begin(), known.boxes.end(), [&](const heap::OutcomeBox& box) { return box.covers(settings); })) continue;
+    if (known.trim != question.trim || known.without_mallopt != question.without_mallopt || !std::all_of(known.boxes.begin(), known.boxes.end(), [&](const heap::OutcomeBox& box) { return box.covers(settings); })) continue;
     ++answered_;
     if (!known.predicted) return Answer{.kind = Answer::Kind::too_costly, .predicted = {}};
     return Answer{.kind = Answer::Kind::same_box, .predicted = *known.predicted};
@@ -23,7 +23,7 @@ Answer ReplayPool::answer(const WhatIf& question, Clock::time_point until, repla
   const heap::Settings settings(question.parameters);
   if (auto found = look_up(question, settings)) return *found;
   if (Clock::now() >= std::min(until, options_.deadline)) return {};
-  Known known{.trim = question.trim, .boxes = {}, .predicted = {}};
+  Known known{.trim = question.trim, .without_mallopt = question.without_mallopt, .boxes = {}, .predicted = {}};
   replay::ReplayPlan plan;
   plan.workspace = &workspace;
   bool late = false;

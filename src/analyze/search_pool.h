@@ -46,6 +46,7 @@ class ReplayPool {
  private:
   struct Known {
     replay::TrimPeriod trim;
+    bool without_mallopt = false;
     std::vector<heap::OutcomeBox> boxes;          // a setting inside all of them has the same answer
     std::optional<replay::Prediction> predicted;  // nothing: too costly
   };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <set>
 
@@ -21,6 +22,21 @@ Result<std::uint64_t> whole_number(std::string_view name, std::string_view text)
   return value;
 }
 
+// An entry of GLIBC_TUNABLES goes by not being there. A variable of its own has to be unset, and so has GLIBC_TUNABLES if nothing is left in it.
+std::vector<std::string> to_unset(const replay::Program& program, const heap::Tunables& recorded, const heap::Tunables& wanted) {
+  std::vector<std::string> names;
+  bool gone = false;
+  for (const heap::Tunable& tunable : heap::kTunables) {
+    if (!tunable.load(recorded) || tunable.load(wanted)) continue;
+    gone = true;
+    const std::string written = std::string(tunable.environment) + "=";
+    const bool variable = !tunable.environment.empty() && std::any_of(program.environment.begin(), program.environment.end(), [&](const std::string& text) { return text.starts_with(written); });
+    if (variable) names.emplace_back(tunable.environment);
+  }
+  if (gone && wanted.to_glibc_tunables().empty() && !program.tunables.empty()) names.emplace_back("GLIBC_TUNABLES");
+  return names;
+}
+
 // glibc's malloc-hugepages.c, __malloc_thp_mode: what was read is compared as a text, and nothing ends it. With 2.36 the break was
 // advised to get huge pages in 2 of 6 runs of one program.
 bool reads_thp_mode_by_luck(const heap::Version& version) { return version.name.starts_with("2.35") || version.name.starts_with("2.36"); }
@@ -29,19 +45,23 @@ bool reads_thp_mode_by_luck(const heap::Version& version) { return version.name.
 
 std::string WhatIf::environment() const {
   const std::string tunables = parameters.tunables.to_glibc_tunables();
-  return tunables.empty() ? std::string() : "GLIBC_TUNABLES=" + tunables;
+  std::string words = unset.empty() ? "" : "env";
+  for (const std::string& name : unset) words += " -u " + name;
+  if (!tunables.empty()) words += (words.empty() ? "GLIBC_TUNABLES=" : " GLIBC_TUNABLES=") + tunables;
+  return words;
 }
 
 std::string WhatIf::code() const {
-  if (!trim.any()) return {};
+  const std::string without = without_mallopt ? "the program's calls of mallopt (<malloc.h>): take them out, no variable does it" : "";
+  if (!trim.any()) return without;
   std::string when;
   if (trim.every_ns != 0) when = trim.every_ns % 1'000'000'000 == 0 ? fmt::format("every {} s", trim.every_ns / 1'000'000'000) : fmt::format("every {} ms", trim.every_ns / 1'000'000);
   if (trim.every_frees != 0) when += fmt::format("{}after every {} frees", when.empty() ? "" : ", and ", trim.every_frees);
-  return fmt::format("malloc_trim(0);  /* <malloc.h>, {}: a line to add to the program, no variable does it */", when);
+  return fmt::format("malloc_trim(0);  /* <malloc.h>, {}: a line to add to the program, no variable does it */{}{}", when, without.empty() ? "" : "\n", without);
 }
 
 Result<WhatIf> what_if(const replay::Program& program, const std::vector<std::string>& settings) {
-  WhatIf result{.parameters = replay::recorded_parameters(program), .trim = {}, .arena_estimate = false, .huge_pages = false, .may_do_nothing = false, .unpriced = {}, .assumptions = {}};
+  WhatIf result{.parameters = replay::recorded_parameters(program), .trim = {}, .without_mallopt = false, .unset = {}, .arena_estimate = false, .shared_blocks = 0, .huge_pages = false, .may_do_nothing = false, .unpriced = {}, .assumptions = {}};
   const heap::Parameters as_recorded = result.parameters;
   const heap::Tunables& recorded = as_recorded.tunables;
   std::set<std::string_view> given;
@@ -55,12 +75,17 @@ Result<WhatIf> what_if(const replay::Program& program, const std::vector<std::st
       else result.trim.every_frees = value;
       continue;
     }
+    if (setting == std::string(kMallopt) + "=default") {
+      result.without_mallopt = true;
+      continue;
+    }
     if (auto set = result.parameters.tunables.set(setting); !set) {
       const std::string& why = set.error().message();
-      return fail(make_error("{}{}", why, why.find("known are") != std::string::npos ? fmt::format(", {}, {}", kTrimEveryMs, kTrimEveryFrees) : ""));
+      return fail(make_error("{}{}", why, why.find("known are") != std::string::npos ? fmt::format(", {}, {}, {}=default", kTrimEveryMs, kTrimEveryFrees, kMallopt) : ""));
     }
   }
   const heap::Tunables& tunables = result.parameters.tunables;
+  result.unset = to_unset(program, recorded, tunables);
   result.arena_estimate = program.threads.size() > 1 && (tunables.arena_max != recorded.arena_max || tunables.arena_test != recorded.arena_test);
   const heap::Settings before(as_recorded), after(result.parameters);
   if (after.tcache_count < before.tcache_count || after.tcache_bins < before.tcache_bins || after.max_fast < before.max_fast) {
@@ -69,6 +94,7 @@ Result<WhatIf> what_if(const replay::Program& program, const std::vector<std::st
   if (program.threads.size() > 1 && after.arena_max != 0 && (before.arena_max == 0 || after.arena_max < before.arena_max)) {
     result.unpriced.push_back("threads share arenas: waiting for each other's locks is not in the prediction");
   }
+  result.shared_blocks = program.freed_by_others;
   result.huge_pages = after.huge_page != 0;
   if (after.huge_page != 0 && before.huge_page == 0) {
     result.unpriced.push_back("a fault that brings a huge page clears 2 MiB, and is priced like one that brings 4 KiB");

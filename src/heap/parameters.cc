@@ -41,6 +41,10 @@ Result<void> Tunables::set(std::string_view assignment) {
   const std::string_view text = assignment.substr(equals + 1);
   for (const Tunable& tunable : kTunables) {
     if (name != tunable.name) continue;
+    if (text == "default") {
+      tunable.reset(*this);
+      return {};
+    }
     TunableNumber number = read_tunable_number(text);
     std::uint64_t unit = 1;
     if (number.used + 1 == text.size() && number.used > 0) {
@@ -54,7 +58,7 @@ Result<void> Tunables::set(std::string_view assignment) {
     }
     const bool starts_well = !text.empty() && (text[0] == '-' || (text[0] >= '0' && text[0] <= '9'));
     if (!starts_well || unit == 0 || number.used != text.size() || (text[0] == '-' && text != "-1")) {
-      return fail(make_error("{}: wanted a number, with K, M or G if it is a size (-1: no limit), found '{}'", name, text));
+      return fail(make_error("{}: wanted a number, with K, M or G if it is a size (-1: no limit), or default, found '{}'", name, text));
     }
     std::uint64_t value = 0;
     const bool overflow = __builtin_mul_overflow(number.value, unit, &value);

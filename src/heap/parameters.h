@@ -35,7 +35,7 @@ struct Tunables {
                                    std::vector<std::string>* warnings = nullptr);
 
   // What a user typed after --set: K=V with K one of the names above (with or without the glibc.malloc. prefix).
-  // Sizes may carry K/M/G here; an unknown name or an unusable value is an error that lists what is known.
+  // V is a number, or "default": as if it had not been set. Sizes may carry K/M/G here; an unknown name or an unusable value is an error that lists what is known.
   Result<void> set(std::string_view assignment);
 
   std::string to_glibc_tunables() const;  // "glibc.malloc.mmap_threshold=...:..." of what is set; empty if nothing is

@@ -31,6 +31,10 @@ struct Tunable {
     if (!tunables.mmap_max) return std::nullopt;
     return static_cast<std::uint64_t>(*tunables.mmap_max);
   }
+  void reset(Tunables& tunables) const {
+    if (value != nullptr) (tunables.*value).reset();
+    else tunables.mmap_max.reset();
+  }
   bool in_range(std::uint64_t number) const {
     if (value == nullptr) return static_cast<std::int64_t>(number) >= 0 && number <= most;
     return number >= least && number <= most;

@@ -43,6 +43,7 @@ struct ReplayPlan {
   Placement placement = Placement::own;
   Touches touches = Touches::by_faults;
   TrimPeriod trim;
+  bool without_mallopt = false;     // the program, changed so that it calls mallopt no more
   std::uint64_t heap_moved = 0;     // the heap begins so many bytes, whole pages, above where it was recorded; with Placement::own
   std::uint64_t mappings_moved = 0; // malloc's first mapping lies so many bytes lower; likewise
   std::function<bool(const ReplayProgress&)> give_up;  // asked every few thousand events; may be empty

@@ -261,6 +261,7 @@ class Replay {
       case HeapOp::realloc:
         return reallocate(event);
       case HeapOp::mallopt:
+        if (plan_.without_mallopt) return event.address;
         return static_cast<std::uint64_t>(
             heap_model().mallopt(event.thread, static_cast<int>(event.other), static_cast<int>(event.size)));
       case HeapOp::malloc_trim:

@@ -1,13 +1,16 @@
 // The settings search: it finds the joint setting for a storm, refuses to speak where it must, and says when nothing helps.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
+#include "analyze/placements.h"
 #include "analyze/search.h"
 #include "analyze/search_candidates.h"
 #include "analyze/search_measure.h"
 #include "replay/load.h"
 #include "replay/replayer.h"
+#include "replay/thread_sharing.h"
 #include "support/fake_recording.h"
 
 namespace faultline::analyze {
@@ -28,7 +31,7 @@ class Addresses : public replay::ReplayWatch {
 };
 
 // rounds of `count` blocks of `size`, freed last first. First with made-up addresses, then with those of the replay.
-replay::Program storm(int count, std::uint64_t size, int rounds, double wall_ns) {
+replay::Program storm(int count, std::uint64_t size, int rounds, double wall_ns, const std::string& tunables = "", const std::string& variable = "") {
   FakeRecording recording;
   for (int round = 0; round < rounds; ++round) {
     for (int i = 1; i <= count; ++i) recording.malloc(size, static_cast<std::uint64_t>(i) << 32);
@@ -37,6 +40,8 @@ replay::Program storm(int count, std::uint64_t size, int rounds, double wall_ns)
   recording.meta_data.calls_exact = false;
   recording.meta_data.wall_ns = static_cast<std::uint64_t>(wall_ns);
   replay::Program program = std::move(*replay::load_program(recording, recording.info));
+  program.tunables = tunables;
+  if (!variable.empty()) program.environment.push_back(variable);
   Addresses addresses(recording);
   replay::replay(program, replay::recorded_parameters(program), replay::Placement::own, &addresses);
   for (std::size_t i = 0; i < program.events.size(); ++i) {
@@ -60,6 +65,55 @@ TEST(Search, FindsTheJointSettingForAStorm) {
 }
 
 // A thread cache that is switched off costs time in every call, which no prediction holds.
+// A program that is made slow by what somebody set: the search tries it without.
+TEST(Search, TakesAwayWhatDoesHarm) {
+  const replay::Program program = storm(1, 100'000, 800, 50e6, "glibc.malloc.trim_threshold=0:glibc.malloc.tcache_count=3", "MALLOC_TOP_PAD_=0");
+  const Advice advice = search(program, {});
+  std::set<Setting> tried;
+  for (const Candidate& c : advice.candidates) tried.insert(c.setting);
+  const Setting all{{"trim_threshold", kTakenAway}, {"tcache_count", kTakenAway}, {"top_pad", kTakenAway}};
+  EXPECT_TRUE(tried.contains(all));
+  for (const auto& [name, value] : all) EXPECT_TRUE(tried.contains({{name, value}})) << name;
+  const auto best = std::find_if(advice.candidates.begin(), advice.candidates.end(), [&](const Candidate& c) { return c.setting == all; });
+  ASSERT_NE(best, advice.candidates.end());
+  EXPECT_LT(best->predicted.minor_faults(), advice.baseline().minor_faults() / 50);
+  EXPECT_EQ(best->what_if.environment(), "env -u MALLOC_TOP_PAD_ -u GLIBC_TUNABLES");
+}
+
+TEST(WhatIf, DefaultIsAsIfItHadNotBeenSet) {
+  const replay::Program program = storm(2, 100'000, 2, 50e6, "glibc.malloc.trim_threshold=0:glibc.malloc.tcache_count=3");
+  auto without = what_if(program, {"trim_threshold=default"});
+  ASSERT_TRUE(without);
+  EXPECT_FALSE(without->parameters.tunables.trim_threshold);
+  EXPECT_EQ(without->environment(), "GLIBC_TUNABLES=glibc.malloc.tcache_count=3");
+  EXPECT_FALSE(without->changes_program());
+  auto silent = what_if(program, {"mallopt=default"});
+  ASSERT_TRUE(silent);
+  EXPECT_TRUE(silent->changes_program());
+  EXPECT_FALSE(silent->code().empty());
+  EXPECT_FALSE(what_if(program, {"mallopt=1"}));
+}
+
+// mallopt(M_TRIM_THRESHOLD, 0) and mallopt(M_TOP_PAD, 0) by the program itself: a change of the program takes it away.
+TEST(Search, TriesWithoutTheProgramsMalloptCalls) {
+  replay::Program program = storm(1, 100'000, 800, 50e6);
+  for (const int parameter : {-1, -2}) {
+    const replay::Event call{.address = 1, .other = static_cast<std::uint32_t>(parameter), .time = program.events.front().time, .op = trace::HeapOp::mallopt};
+    program.events.insert(program.events.begin(), call);
+  }
+  const WhatIf as_it_is{.parameters = replay::recorded_parameters(program), .trim = {}, .unset = {}, .unpriced = {}, .assumptions = {}};
+  WhatIf without = as_it_is;
+  without.without_mallopt = true;
+  const auto before = predict(program, as_it_is), after = predict(program, without);
+  EXPECT_GT(before->minor_faults(), 50 * after->minor_faults());
+  SearchOptions options;
+  options.force = true;
+  const Advice advice = search(program, options);
+  EXPECT_TRUE(std::any_of(advice.candidates.begin(), advice.candidates.end(), [&](const Candidate& c) {
+    return c.setting == Setting{{"mallopt", kTakenAway}} && c.predicted.minor_faults() == after->minor_faults();
+  }));
+}
+
 TEST(Search, SmallerCachesAreNoAdviceForTime) {
   SearchOptions options;
   options.settings = 200;
@@ -237,6 +291,35 @@ TEST(WhatIf, NamesWhatItRestsOn) {
   EXPECT_FALSE(what_if(program, {"malloc_trim_every_frees"}));
   EXPECT_FALSE(what_if(program, {"top_pad=1M", "glibc.malloc.top_pad=2M"}));  // which of them?
   EXPECT_FALSE(what_if(program, {"arena_max=2"})->arena_estimate);  // one thread: nothing to estimate
+}
+
+// What threads free of each other comes out otherwise in each run, and the error says so.
+TEST(WhatIf, BlocksThatOtherThreadsFreeWidenTheError) {
+  replay::Program program = storm(2, 100'000, 20, 50e6);
+  const replay::Verification verification = replay::verify(program);
+  const auto error = [&] {
+    const WhatIf question = *what_if(program, {"top_pad=1M"});
+    return error_bar(verification, question, *predict(program, question), program.costs).minor_faults;
+  };
+  const double alone = error();
+  program.threads.push_back({});
+  EXPECT_EQ(replay::freed_by_others(program), 0);
+  std::uint64_t frees = 0;
+  for (replay::Event& event : program.events)
+    if (event.op == trace::HeapOp::free) event.thread = ++frees % 4 == 0;
+  EXPECT_DOUBLE_EQ(replay::freed_by_others(program), 0.25);
+  program.freed_by_others = 0.25;
+  EXPECT_GT(error(), alone);
+}
+
+TEST(Measure, VariablesAreTakenAway) {
+  setenv("FL_TEST_VARIABLE", "1", 1);
+  auto launcher = Launcher::start({"sh", "-c", "exit $((FL_TEST_VARIABLE + 1))"}, true);
+  ASSERT_TRUE(launcher);
+  EXPECT_EQ(WEXITSTATUS(launcher->run("")->wait_status), 2);
+  EXPECT_EQ(WEXITSTATUS(launcher->run("", {"FL_NO_SUCH", "FL_TEST_VARIABLE"})->wait_status), 1);
+  EXPECT_EQ(WEXITSTATUS(launcher->run("")->wait_status), 2);
+  EXPECT_EQ(other_tunables("glibc.malloc.top_pad=1:glibc.cpu.x86_ibt=on:glibc.malloc.mxfast=2"), "glibc.cpu.x86_ibt=on");
 }
 
 TEST(Measure, TunablesMergeByName) {

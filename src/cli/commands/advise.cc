@@ -209,7 +209,7 @@ class Advise : public Command {
     fmt::print("Recommended: {}; peak RSS {}{}.\n", advice.reason, growth < 0 ? "-" : "+", bytes_text(static_cast<std::uint64_t>(growth < 0 ? -growth : growth)));
     const std::string environment = chosen.what_if.environment();
     if (!environment.empty()) fmt::print("  {} {}\n", environment, command_line(session));
-    if (chosen.what_if.trim.any()) {
+    if (chosen.what_if.changes_program()) {
       fmt::print("  {}\n", chosen.what_if.code());
       return;
     }

@@ -85,26 +85,26 @@ class Confirm : public Command {
       const analyze::Advice advice = analyze::search(session.program, options);
       if (!advice.recommended) return nothing_to_confirm(advice.reason);
       const analyze::WhatIf& recommended = advice.candidates[*advice.recommended].what_if;
-      if (recommended.trim.any()) return nothing_to_confirm("the advice is no setting but a change of the program: " + recommended.code());
+      if (recommended.changes_program()) return nothing_to_confirm("the advice is no setting but a change of the program: " + recommended.code());
       settings_ = analyze::assignments(advice.candidates[*advice.recommended].setting);
       verification = advice.verification;
     } else {
       verification = replay::verify(session.program);
     }
     FL_TRY(const analyze::WhatIf question, analyze::what_if(session.program, settings_));
-    if (question.trim.any()) {
-      return fail(make_error("{}: a line to add to the program, which no setting of this run does; record the changed program and verify it", question.code()));
+    if (question.changes_program()) {
+      return fail(make_error("{}: a change of the program, which no setting of this run does; record the changed program and verify it", question.code()));
     }
     const heap::Parameters& parameters = question.parameters;
     const replay::Prediction changed = *analyze::predict(session.program, question);
 
     const char* inherited = std::getenv("GLIBC_TUNABLES");
     const std::string before_env = analyze::merged_tunables(inherited ? inherited : "", session.program.tunables);
-    const std::string after_env = analyze::merged_tunables(before_env, parameters.tunables.to_glibc_tunables());
+    const std::string after_env = analyze::merged_tunables(analyze::other_tunables(before_env), parameters.tunables.to_glibc_tunables());
     Runs before, after;
     for (int i = 0; i < runs_; ++i) {
       FL_TRY(before.list.emplace_back(), launcher.run(before_env));
-      FL_TRY(after.list.emplace_back(), launcher.run(after_env));
+      FL_TRY(after.list.emplace_back(), launcher.run(after_env, variables(question.unset)));
     }
     return judge(session, verification, changed, before, after, after_env);
   }
@@ -116,6 +116,12 @@ class Confirm : public Command {
   analyze::Objective objective_ = analyze::Objective::any;
   bool advice_ = false, quiet_ = false, json_ = false;
   int runs_ = 3;
+
+  // GLIBC_TUNABLES is written anew for each run.
+  static std::vector<std::string> variables(std::vector<std::string> names) {
+    std::erase(names, "GLIBC_TUNABLES");
+    return names;
+  }
 
   int nothing_to_confirm(const std::string& reason) const {
     if (json_) fmt::print("{}\n", nlohmann::ordered_json{{"confirmed", nullptr}, {"reason", reason}}.dump(2));

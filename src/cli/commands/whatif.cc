@@ -18,7 +18,7 @@ class WhatIf : public Command {
  public:
   void describe(CLI::App& app) override {
     app.add_option("file", file_, "recording")->required();
-    app.add_option("--set", settings_, "malloc setting NAME=VALUE, e.g. mmap_threshold=64M, or a call the program would make: malloc_trim_every_ms=10000, malloc_trim_every_frees=100000 (repeatable; all apply together)")->required()->allow_extra_args(false);
+    app.add_option("--set", settings_, "malloc setting NAME=VALUE, e.g. mmap_threshold=64M, or NAME=default to take away what the recorded run had (mallopt=default: its calls of mallopt), or a call the program would make: malloc_trim_every_ms=10000, malloc_trim_every_frees=100000 (repeatable; all apply together)")->required()->allow_extra_args(false);
     app.add_option("--process", pid_, "which recorded process (default: the command's own)")->check(CLI::Range(1, kMostPid));
     app.add_flag("--json", json_, "print JSON");
   }
@@ -74,7 +74,7 @@ class WhatIf : public Command {
     for (const std::string& assumption : assumptions) fmt::print("assumes: {}\n", assumption);
     if (fails) return kDone;  // no line to copy
     if (!env.empty()) fmt::print("{}\n", env);
-    if (question.trim.any()) fmt::print("{}\n", question.code());
+    if (question.changes_program()) fmt::print("{}\n", question.code());
     return kDone;
   }
 
