@@ -256,6 +256,7 @@ Analysis analyze(trace::Recording& recording, const trace::ProcessInfo& process,
   else analysis.heap.why_not = heap.why_not;
   analysis.rss_peak_bytes = process.rss_peak_bytes;
   analysis.thp_mode = process.thp_mode;
+  analysis.memory_limit_bytes = recording.meta().memory_limit_bytes;
   const bool divided = heap.program && analysis.heap.why_not.empty();
   if (!request.ledgers.empty()) add_ledgers(analysis, recording, process, divided ? &*heap.program : nullptr, request.ledgers, name_of, symbolizer);
   if (divided) {

@@ -67,6 +67,7 @@ struct Analysis {
   std::vector<Ledger> life;        // ledgers at fifths of its life, for what grows; empty without ledgers
   std::vector<TouchSummary> fork_copies;  // code that wrote to pages a fork had left to both processes
   std::uint64_t rss_peak_bytes = 0;       // the kernel's; 0: not known
+  std::uint64_t memory_limit_bytes = 0;   // of the control group it was recorded in; 0: none
   std::string thp_mode;                   // always, madvise, never
   // What the twin says of the process under settings ("arena_max=1"); none: as it was. Only while findings are looked for.
   std::function<std::optional<TwinAnswer>(const std::vector<std::string>& settings)> twin;

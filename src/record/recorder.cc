@@ -15,6 +15,7 @@
 #include "record/child.h"
 #include "record/collector.h"
 #include "record/machine_costs.h"
+#include "record/memory_limit.h"
 #include "record/perf_calls.h"
 #include "record/reconciliation.h"
 #include "record/signals.h"
@@ -167,6 +168,7 @@ Result<RecordSummary> record(const RecordOptions& options) {
   meta = first_meta(options);
   meta.missing = target.missing;
   meta.clock_zero_ns = time.zero_raw_ns();
+  meta.memory_limit_bytes = memory_limit_bytes();
   auto sources = attach(std::move(listener), child->pid(), options, meta);
   if (!sources) return cancel(sources.error());
   writer.append_text(trace::BlockKind::meta, 0, 0, to_json(meta));

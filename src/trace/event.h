@@ -191,6 +191,7 @@ struct Meta {
   std::vector<std::string> missing;  // one line each: what could not be recorded and why
   MachineCosts costs;
   std::uint64_t wall_ns = 0, user_ns = 0, system_ns = 0;  // of the command, with the recorder
+  std::uint64_t memory_limit_bytes = 0;  // of the control group it ran in; 0: none, or not known
   std::uint64_t clock_zero_ns = 0;   // the start of the recording on CLOCK_MONOTONIC_RAW; 0: not told (earlier versions)
 };
 

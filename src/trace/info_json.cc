@@ -101,6 +101,7 @@ void meta_fields(M& m, Visit&& visit) {
   visit("user_ns", m.user_ns);
   visit("system_ns", m.system_ns);
   visit("clock_zero_ns", m.clock_zero_ns);
+  visit("memory_limit_bytes", m.memory_limit_bytes);
   visit("cost_minor_fault_ns", m.costs.minor_fault_ns);
   visit("cost_brk_ns", m.costs.brk_ns);
   visit("cost_mmap_ns", m.costs.mmap_ns);

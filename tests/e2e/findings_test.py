@@ -6,11 +6,16 @@ the twin predicted. Healthy programs have none.
 """
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import limited_group  # noqa: E402
+
+limited_group.end_cleanly()
 faultline, demo, storm = (os.path.abspath(path) for path in sys.argv[1:4])
 failures = []
 
@@ -105,6 +110,29 @@ def try_storm(name, folder):
         check(f"{name}: a setting to try", False, finding["predicted"])
 
 
+def try_limit(folder):
+    """Recorded under a limit a little above what it needs; without the recorder it lives with what the finding says it needs, and with less it is killed."""
+    try:
+        if pathlib.Path("/proc/swaps").read_text().count("\n") > 1:
+            raise limited_group.NotPermitted("the machine has swap: nothing is killed at a limit")
+        with limited_group.Group("faultline-findings") as group:
+            path = os.path.join(folder, "limited.fl")
+            group.run(300 << 20, [faultline, "record", "-q", "-o", path, "--", demo, "hold"], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            answer = json.loads(subprocess.run([faultline, "report", "--json", path], check=True, capture_output=True).stdout)
+            finding = first_of(answer)
+            check("limit: the first finding", finding["id"] == "limit_close", f"{finding['id']}: {finding['title']}")
+            if finding["id"] != "limit_close":
+                return
+            check("limit: where", "hold_part" in " ".join(finding["lines"]), finding["lines"][2])
+            needed = finding["held_bytes"]
+            for share, lives in ((1.01, True), (0.98, False)):
+                limit = int(needed * share) + (1 << 20 if lives else 0)  # slabs and the kernel's stack
+                done = group.run(limit, [demo, "hold"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                check(f"limit: {'lives' if lives else 'is killed'} with {share:.0%} of what it is said to need", (done.returncode == 0) == lives, f"{limit >> 10} KiB: status {done.returncode}")
+    except limited_group.NotPermitted as missing:
+        print(f"SKIPPED limit: {missing}")
+
+
 chosen = sys.argv[4:]
 with tempfile.TemporaryDirectory(prefix="faultline-findings-") as directory:
     for case in DEMOS:
@@ -113,6 +141,8 @@ with tempfile.TemporaryDirectory(prefix="faultline-findings-") as directory:
     for case in STORMS:
         if not chosen or case in chosen:
             try_storm(case, directory)
+    if not chosen or "limit" in chosen:
+        try_limit(directory)
     for case, words in HEALTHY.items():
         if (not chosen or case in chosen) and shutil.which(words[0]):
             ids = [finding["id"] for finding in report(directory, words)["findings"]]

@@ -154,6 +154,7 @@ class InfoCommand : public Command {
                   {"kernel_release", meta.kernel_release},
                   {"machine", meta.machine},
                   {"clock_zero_ns", meta.clock_zero_ns},
+                  {"memory_limit_bytes", meta.memory_limit_bytes != 0 ? json(meta.memory_limit_bytes) : json(nullptr)},
                   {"wall_ns", meta.wall_ns},
                   {"user_ns", meta.user_ns},
                   {"system_ns", meta.system_ns},

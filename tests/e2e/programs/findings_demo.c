@@ -1,5 +1,5 @@
 // Programs with one memory problem each, whose cause is known; with "fixed" as they should be.
-//   findings_demo leak|arenas|untouched|fork|sparse|mappings|temporary|trim|slack|fragments [fixed]
+//   findings_demo leak|arenas|untouched|fork|sparse|mappings|temporary|trim|slack|fragments|hold [fixed]
 #include <malloc.h>
 #include <pthread.h>
 #include <spawn.h>
@@ -167,11 +167,17 @@ static void fragments(void) {
   free(memset(malloc(70000), 1, 70000));  // a large one: what is free next to top is trimmed
 }
 
+// 256 MiB it cannot do without.
+__attribute__((noinline)) static void *hold_part(size_t bytes) { return memset(malloc(bytes), 1, bytes); }
+static void hold(void) {
+  for (int i = 0; i < 64; ++i) sink = hold_part(4 << 20);
+}
+
 int main(int argc, char **argv) {
   static const struct {
     const char *name;
     void (*run)(void);
-  } cases[] = {{"leak", leak}, {"arenas", arenas}, {"untouched", untouched}, {"fork", forks}, {"sparse", sparse}, {"mappings", mappings}, {"temporary", temporary}, {"trim", trim}, {"slack", slack}, {"fragments", fragments}};
+  } cases[] = {{"leak", leak}, {"arenas", arenas}, {"untouched", untouched}, {"fork", forks}, {"sparse", sparse}, {"mappings", mappings}, {"temporary", temporary}, {"trim", trim}, {"slack", slack}, {"fragments", fragments}, {"hold", hold}};
   fixed = argc > 2 && strcmp(argv[2], "fixed") == 0;
   for (size_t i = 0; argc > 1 && i < sizeof cases / sizeof *cases; ++i) {
     if (strcmp(argv[1], cases[i].name) != 0) continue;
